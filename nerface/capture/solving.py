@@ -1,0 +1,125 @@
+"""From a track to solved frames: which frames are used, their head poses and the camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from nerface.capture.bundle import Bundle, BundleOptions, Observations, solve_bundle
+from nerface.capture.canonical import read_canonical_face
+from nerface.capture.report import Dropped, eye_distance
+from nerface.capture.tracking import MIN_FRAMES, FaceTrack
+from nerface.capture.video import PADDED_SHARE
+from nerface.errors import UserError
+from nerface.progress import SILENT, Progress
+
+NO_FACE, REPEATED, MISFIT = "no face", "repeated", "landmarks do not fit the head"
+# A frame that fits the solved head this many times worse than the middle frame does, and by more than this share of the
+# eye distance, is a tracking fault (a hand before the face, a blurred turn).
+MISFIT_TIMES, MISFIT_SHARE = 4.0, 0.06
+
+
+@dataclass(frozen=True)
+class SolvedClip:
+    """The N used frames of a video, in temporal order.
+
+    `numbers` [N] in the video; `landmarks` [N, 478, 2] px and `projected` [N, 468, 2] px of the upright frame; `scores`
+    [N, 52] named by `names`; `timestamps` [N] s; `camera_to_head` [N, 4, 4]; `frame_rms_px` [N]; `focal` px and
+    `centre` (u, v) px of the upright frame; `frame_rate` Hz of the used frames; `dropped` tells of the others.
+    """
+
+    numbers: Int[np.ndarray, " frames"]
+    landmarks: Float[np.ndarray, "frames 478 2"]
+    projected: Float[np.ndarray, "frames 468 2"]
+    scores: Float[np.ndarray, "frames 52"]
+    names: tuple[str, ...]
+    timestamps: Float[np.ndarray, " frames"]
+    camera_to_head: Float[np.ndarray, "frames 4 4"]
+    frame_rms_px: Float[np.ndarray, " frames"]
+    focal: float
+    focal_assumed: bool
+    centre: tuple[float, float]
+    units_per_cm: float
+    frame_rate: float
+    dropped: Dropped
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def rms_px(self) -> float:
+        """Reprojection error over all used frames, px of the upright frame."""
+        return float(np.sqrt(np.mean(self.frame_rms_px**2)))
+
+
+def solve_clip(
+    track: FaceTrack, task_file: Path, focal_px: float | None, frame_rate: float, progress: Progress = SILENT
+) -> SolvedClip:
+    """Choose the frames to use and solve camera and head poses for them.
+
+    Frames without a face, repeated ones, and ones whose landmarks do not fit the solved head are dropped and listed.
+    `focal_px` is the stated focal length, `frame_rate` that of the video. Raises `UserError` where fewer than 10 frames
+    remain or the solution does not hold.
+    """
+    usable = track.found & ~track.repeated
+    _check_enough(int(usable.sum()), track)
+    bundle = solve_bundle(
+        Observations(
+            landmarks=track.landmarks[usable, :, :2],
+            scores=track.scores[usable],
+            size=track.size,
+            times=track.timestamps[usable],
+        ),
+        read_canonical_face(task_file),
+        BundleOptions(focal_px=focal_px),
+        progress,
+    )
+    good = _fits(bundle, eye_distance(track.landmarks[usable, :, :2]))
+    numbers = np.flatnonzero(usable)[good]
+    _check_enough(len(numbers), track)
+    # A padded rate (25 Hz stored as 30) is undone: the used frames are evenly spaced at the true one.
+    repeated_share = float(np.mean(track.repeated))
+    true_rate = frame_rate * (1 - repeated_share) if repeated_share > PADDED_SHARE else frame_rate
+    return SolvedClip(
+        numbers=numbers,
+        landmarks=track.landmarks[numbers, :, :2],
+        projected=bundle.projected[good],
+        scores=track.scores[numbers],
+        names=track.names,
+        timestamps=track.timestamps[numbers],
+        camera_to_head=bundle.camera_to_head[good],
+        frame_rms_px=bundle.frame_rms_px[good],
+        focal=bundle.focal,
+        focal_assumed=bundle.focal_assumed,
+        centre=bundle.centre,
+        units_per_cm=bundle.units_per_cm,
+        frame_rate=true_rate,
+        dropped=_dropped(track, usable, numbers),
+    )
+
+
+def _fits(bundle: Bundle, eyes_px: float) -> Bool[np.ndarray, " frames"]:
+    limit = max(MISFIT_TIMES * float(np.median(bundle.frame_rms_px)), MISFIT_SHARE * eyes_px)
+    return np.asarray(bundle.frame_rms_px <= limit)
+
+
+def _check_enough(count: int, track: FaceTrack) -> None:
+    if count < MIN_FRAMES:
+        raise UserError(
+            f"only {count} of {len(track)} frames can be used ({int((~track.found).sum())} without a face, "
+            f"{int(track.repeated.sum())} repeated) and at least {MIN_FRAMES} are needed"
+        )
+
+
+def _dropped(track: FaceTrack, usable: np.ndarray, numbers: np.ndarray) -> Dropped:
+    kept = {int(number) for number in numbers}
+    rows = []
+    for number in range(len(track)):
+        if number in kept:
+            continue
+        reason = MISFIT if usable[number] else REPEATED if track.repeated[number] else NO_FACE
+        rows.append((number, reason))
+    return Dropped(tuple(rows))

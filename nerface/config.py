@@ -1,0 +1,141 @@
+"""The resolved configuration of a run: plain frozen dataclasses, saved as JSON with everything that a run writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from nerface.errors import UserError
+from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, kind_of
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a field is trained. The defaults are NeRFace's, but for `frames` (the seed draws a step from one image).
+
+    `rays` pixels a step, drawn from `frames` training frames, `inside_weight` the seed's 0.9 : 0.1 preference for the
+    head's box; Adam with `learning_rate` falling by `decay_factor` every `decay_steps`; `latent_penalty` times the norm
+    of each latent code in use is added to the loss. A line is logged every `log_every` steps, held-out PSNR every
+    `validate_every`, a checkpoint every `save_every`. `precision` is "auto" (bf16 on CUDA), "fp32" or "bf16".
+    """
+
+    steps: int = 400_000
+    rays: int = 2048
+    frames: int = 8
+    learning_rate: float = 5e-4
+    decay_factor: float = 0.1
+    decay_steps: int = 250_000
+    latent_penalty: float = 0.005
+    inside_weight: float = 0.9
+    log_every: int = 100
+    validate_every: int = 1000
+    save_every: int = 5000
+    seed: int = 42
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "rays", "frames", "decay_steps", "log_every", "validate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        if not 0.0 < self.inside_weight < 1.0:
+            raise ValueError(f"inside_weight must lie between 0 and 1: {self.inside_weight}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a training run computes, besides the dataset and the machine."""
+
+    preset: str
+    avatar: AvatarConfig = field(default_factory=PaperConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    half_res: bool = False
+
+
+def to_json(config: RunConfig) -> dict[str, Any]:
+    """The configuration as JSON values; the avatar's part carries its `kind`."""
+    value = dataclasses.asdict(config)
+    value["avatar"] = {"kind": kind_of(config.avatar), **value["avatar"]}
+    return value
+
+
+def from_json(value: dict[str, Any], where: str) -> RunConfig:
+    """The configuration that `to_json` wrote. `where` names the file in errors.
+
+    Raises `UserError` for an unknown kind of avatar, unknown names (with the nearest known one) and wrong types.
+    """
+    value = {**value, "avatar": dict(value.get("avatar", {}))}
+    kind = value["avatar"].pop("kind", None)
+    if kind not in CONFIGS:
+        raise UserError(f"{where} is of the field '{kind}', which this version does not know (known: {', '.join(CONFIGS)})")
+    avatar = build(CONFIGS[kind], value.pop("avatar"), where, "avatar")
+    return typing.cast(RunConfig, dataclasses.replace(build(RunConfig, value, where, ""), avatar=avatar))
+
+
+def build(cls: type, value: dict[str, Any], where: str, path: str) -> Any:
+    """A (nested) frozen dataclass from JSON values, strictly: every name known, every number of its type."""
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for name, given in value.items():
+        full = f"{path}.{name}" if path else name
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1)
+            raise UserError(f"{where}: unknown setting '{full}'" + (f", did you mean '{near[0]}'?" if near else ""))
+        arguments[name] = _value(hints[name], given, where, full)
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _value(hint: Any, given: Any, where: str, full: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    nested = [option for option in options if dataclasses.is_dataclass(option)]
+    if isinstance(given, dict) and nested:
+        return build(typing.cast(type, nested[0]), given, where, full)
+    if given is None and type(None) in options:
+        return None
+    if float in options and isinstance(given, int) and not isinstance(given, bool):
+        return float(given)
+    if not isinstance(given, tuple(option for option in options if isinstance(option, type))) or (
+        isinstance(given, bool) and bool not in options
+    ):
+        expected = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+        raise UserError(f"{where}: '{full}' must be {expected}, not {json.dumps(given)}")
+    return given
+
+
+def override(config: RunConfig, settings: list[str]) -> RunConfig:
+    """`config` with settings such as "training.steps=2000" or "avatar.sampling.coarse=32" replaced (values as JSON)."""
+    value = to_json(config)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set {setting}: write it as name=value, for example training.steps=2000")
+        *folders, name = path.split(".")
+        place = value
+        for step, folder in enumerate(folders):
+            if not isinstance(place.get(folder), dict):
+                raise UserError(f"--set {setting}: there is no group '{'.'.join(folders[: step + 1])}'")
+            place = place[folder]
+        try:
+            place[name] = json.loads(text)
+        except json.JSONDecodeError:
+            place[name] = text
+    return from_json(value, "--set")
+
+
+def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str:
+    """In words, one setting in which two JSON objects differ; empty where they are the same."""
+    for name in one.keys() | other.keys():
+        first, second = one.get(name), other.get(name)
+        if isinstance(first, dict) and isinstance(second, dict):
+            if first != second:
+                return first_difference(first, second, f"{path}{name}.")
+        elif first != second:
+            return f"{path}{name} {first}, now {second}"
+    return ""

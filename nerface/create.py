@@ -1,0 +1,164 @@
+"""The main job: a video in, an avatar with its evidence out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from nerface.capture import CaptureOptions, capture
+from nerface.capture.landmarker import FaceLandmarker
+from nerface.checkpoint import load_avatar
+from nerface.config import RunConfig, first_difference, to_json
+from nerface.data.dataset import Dataset, load_dataset
+from nerface.driving.views import orbit_views
+from nerface.errors import UserError
+from nerface.evaluation.evaluate import EvaluationOptions, evaluate, write_png
+from nerface.evaluation.faces import check_faces
+from nerface.evaluation.report import Series, curves
+from nerface.fields.base import Avatar
+from nerface.files import read_json, refuse_existing, write_json
+from nerface.progress import SILENT, Progress
+from nerface.rendering.sequence import SequenceOptions, render_video
+from nerface.training.loop import read_log, train
+from nerface.weights import find_weights, sha256_of
+
+SHOWCASE_SHARE = 0.8  # the showcase turns the camera by this share of the yaw and pitch seen in training
+
+
+@dataclass(frozen=True)
+class CreateOptions:
+    """Choices of `create`: those of its stages, and `max_train_seconds` where training ends before its steps do."""
+
+    config: RunConfig
+    capture: CaptureOptions = dataclasses.field(default_factory=CaptureOptions)
+    device: str = "cpu"
+    max_train_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Created:
+    """What `create` leaves in its folder; `finished` is False where it was stopped (resume it)."""
+
+    folder: Path
+    dataset: Path
+    avatar: Path
+    evaluation: Path
+    video: Path
+    finished: bool
+
+
+def create(
+    video: Path,
+    folder: Path,
+    options: CreateOptions,
+    *,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = SILENT,
+) -> Created:
+    """Capture `video`, train an avatar, evaluate it on the held-out frames and render a video, all into `folder`.
+
+    `folder` gets dataset/, run/ (with avatar.safetensors), evaluation/ and showcase.mp4. Each stage appears whole, so
+    that a `create` stopped at any moment goes on with `resume` where it was.
+
+    Raises `UserError` for bad input, and where `folder` holds something (another run; or this one, without `resume`).
+    """
+    _claim(video, folder, options, resume)
+    paths = Created(
+        folder, folder / "dataset", folder / "run" / "avatar.safetensors", folder / "evaluation", folder / "showcase.mp4", True
+    )
+    if not paths.dataset.exists():
+        capture(video, paths.dataset, options.capture, progress)
+    dataset = load_dataset(paths.dataset, progress=progress)
+    if not paths.avatar.exists():
+        result = train(
+            dataset,
+            folder / "run",
+            options.config,
+            device=options.device,
+            resume=(folder / "run" / "config.json").exists(),
+            max_seconds=options.max_train_seconds,
+            stop=stop,
+            progress=progress,
+        )
+        if not result.finished:
+            return dataclasses.replace(paths, finished=False)
+    avatar = load_avatar(paths.avatar, options.device)
+    if not paths.evaluation.exists():
+        evaluate(avatar, dataset, paths.evaluation, EvaluationOptions(), progress)
+    write_training_curves(folder / "run")
+    if not (folder / "faces.json").exists():
+        write_json(folder / "faces.json", check_rendered_faces(paths.evaluation, dataset, options.capture.weights))
+    if not paths.video.exists():
+        showcase(avatar, dataset, paths.video, progress)
+    return paths
+
+
+def _claim(video: Path, folder: Path, options: CreateOptions, resume: bool) -> None:
+    """Make `folder` this job's, or check that it already is."""
+    if not video.is_file():
+        raise UserError(f"there is no video {video}")
+    record = {
+        "video": video.name,
+        "sha256": sha256_of(video),
+        "config": to_json(options.config),
+        "capture": {name: value for name, value in dataclasses.asdict(options.capture).items() if name not in ("weights", "threads")},
+    }
+    file = folder / "create.json"
+    if not file.exists():
+        refuse_existing(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_json(file, record)
+    if not resume:
+        raise UserError(f"{folder} already holds a run of {read_json(file)['video']}: add --resume to go on with it, or choose a new folder")
+    saved = read_json(file)
+    if saved != record:
+        raise UserError(f"{folder} was begun differently ({first_difference(saved, record)}): resume it with the same, or choose a new folder")
+
+
+def write_training_curves(run: Path) -> Path:
+    """Draw a run's log as run/curves.png: PSNR over steps, in training and held out."""
+    lines = read_log(run)
+    kinds = (("training pixels", "psnr"), ("held-out frames", "validation_psnr"))
+    series = [
+        Series(name, [line["step"] for line in lines if key in line], [line[key] for line in lines if key in line])
+        for name, key in kinds
+    ]
+    write_png(run / "curves.png", curves("PSNR in dB over training steps", [one for one in series if len(one.x)]))
+    return run / "curves.png"
+
+
+def check_rendered_faces(evaluation: Path, dataset: Dataset, weights: Path | None) -> dict[str, Any]:
+    """Let the landmark net judge the renders of the test frames against the frames themselves (JSON values)."""
+    landmarker = FaceLandmarker(find_weights(weights).face_landmarker)
+    files = sorted((evaluation / "renders").glob("*.png"))
+    renders = (cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in files)
+    check = check_faces(renders, (np.asarray(frame.image) for frame in dataset.splits["test"]), landmarker)
+    value = dataclasses.asdict(check)
+    value["correlations"] = {name: number for name, number in check.correlations.items() if np.isfinite(number)}
+    return {name: (None if isinstance(item, float) and not np.isfinite(item) else item) for name, item in value.items()}
+
+
+def showcase(avatar: Avatar, dataset: Dataset, path: Path, progress: Progress = SILENT) -> Path:
+    """The held-out expressions, seen by a camera that circles within the angles of the training frames."""
+    yaw, pitch = pose_spread(torch.from_numpy(np.array(dataset.train.camera_to_head)))
+    split = dataset.splits["test"] if len(dataset.splits.get("test", ())) else dataset.train
+    views = list(orbit_views(avatar.subject, split.expressions, SHOWCASE_SHARE * yaw, SHOWCASE_SHARE * pitch))
+    return render_video(avatar, views, path, SequenceOptions(frame_rate=dataset.frame_rate or 25.0), progress)
+
+
+def pose_spread(camera_to_head: torch.Tensor) -> tuple[float, float]:
+    """Half the 5 % to 95 % range of where the cameras stand round the head: yaw and pitch in degrees."""
+    place = camera_to_head[:, :3, 3].double()
+    yaw = torch.rad2deg(torch.atan2(place[:, 0], place[:, 2]))
+    pitch = torch.rad2deg(torch.asin(place[:, 1] / place.norm(dim=-1)))
+    limits = torch.tensor([0.05, 0.95], dtype=torch.float64)
+    low_high = [torch.quantile(angle, limits) for angle in (yaw, pitch)]
+    return tuple(float(pair[1] - pair[0]) / 2 for pair in low_high)  # type: ignore[return-value]

@@ -1,0 +1,205 @@
+"""Decoded frames on disk, as one raw uint8 file a split that is memory-mapped: built once, opened at once afterwards.
+
+A cache entry is a folder `<split>-<size>-<digest>` with `images.u8` [N, H, W, 3], `masks.u8` [N, H, W] where there are
+masks, and `shape.json`. The digest covers names, sizes and modification times of all source files, so that an entry is
+never stale: other files make another entry (and the old one of the same split is removed). Entries appear whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from nerface.data.images import halve, read_image, read_mask
+from nerface.errors import UserError
+from nerface.files import read_json, whole_folder, write_json
+from nerface.progress import Progress
+
+FORMAT = 1  # counted up when the content of an entry changes meaning
+CACHE_VARIABLE = "NERFACE_CACHE"
+DECODING_THREADS = 8
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files of one split, in order; `plate` is what transparent pictures are laid over (at the stored size)."""
+
+    split: str
+    images: Sequence[Path]
+    masks: Sequence[Path] | None
+    plate: UInt8[np.ndarray, "height width 3"] | None
+    half_res: bool
+    stamp: str  # changes whenever one of the files does
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Memory-mapped frames: `images` [N, H, W, 3] and `masks` [N, H, W] or None, uint8; `stored_size` as on disk."""
+
+    images: UInt8[np.ndarray, "frames height width 3"]
+    masks: UInt8[np.ndarray, "frames height width"] | None
+    stored_size: tuple[int, int]  # width, height before halving
+
+
+def cache_folder(dataset: Path, chosen: Path | None) -> Path:
+    """Where the entries of a dataset go: `chosen`, else `.cache` in the dataset, else (read-only) the user's cache.
+
+    The user's cache is the folder named by the environment variable NERFACE_CACHE, else `~/.cache/nerface`.
+    """
+    name = hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]
+    if chosen is not None:
+        return chosen / name
+    beside = dataset / ".cache"
+    try:
+        beside.mkdir(exist_ok=True)
+        probe = beside / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise _disk_full(beside, error) from None
+        stated = os.environ.get(CACHE_VARIABLE)
+        return (Path(stated) if stated else Path.home() / ".cache" / "nerface") / "frames" / name
+    return beside
+
+
+def open_pixels(folder: Path, sources: Sources, progress: Progress) -> Pixels:
+    """The frames of `sources`, from the entry in `folder`, which is built first where it is missing.
+
+    Raises `UserError` for a picture that is missing, damaged or of another size, and for a full disk; nothing is left
+    behind then.
+    """
+    family = f"{sources.split}-{'half' if sources.half_res else 'full'}-"
+    digest = hashlib.sha256(f"{FORMAT}\n{sources.stamp}".encode()).hexdigest()[:16]
+    entry = folder / (family + digest)
+    if not (entry / "shape.json").exists():
+        with _full_disk_explained(folder), _lock(folder):
+            if not (entry / "shape.json").exists():  # nobody built it while this process waited for the lock
+                _build(entry, sources, progress)
+                for old in (*folder.glob(family + "*"), *folder.glob(f".partial-{family}*")):
+                    if old != entry:
+                        shutil.rmtree(old, ignore_errors=True)
+    shape = read_json(entry / "shape.json")
+    count, height, width = len(sources.images), shape["height"], shape["width"]
+    return Pixels(
+        images=_map(entry / "images.u8", (count, height, width, 3)),
+        masks=_map(entry / "masks.u8", (count, height, width)) if sources.masks is not None else None,
+        stored_size=(shape["stored_width"], shape["stored_height"]),
+    )
+
+
+def _map(file: Path, shape: tuple[int, ...]) -> np.ndarray:
+    if 0 in shape:
+        return np.zeros(shape, dtype=np.uint8)
+    return np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
+
+
+def _build(entry: Path, sources: Sources, progress: Progress) -> None:
+    first = read_image(sources.images[0], plate=sources.plate)
+    stored_height, stored_width = first.shape[:2]
+    if min(stored_height, stored_width) < 2:
+        raise UserError(f"{sources.images[0]} is {stored_width}x{stored_height} pixels: too small to use")
+    size = (stored_width, stored_height)
+
+    def image(path: Path) -> np.ndarray:
+        pixels = read_image(path, size, sources.plate)
+        return halve(pixels) if sources.half_res else pixels
+
+    def mask(path: Path) -> np.ndarray:
+        pixels = read_mask(path, size)
+        return halve(pixels) if sources.half_res else pixels
+
+    scale = 2 if sources.half_res else 1
+    height, width = stored_height // scale, stored_width // scale
+    masks = sources.masks or ()
+    needed = (3 * len(sources.images) + len(masks)) * height * width
+    free = shutil.disk_usage(_existing(entry)).free
+    if needed > free:
+        raise UserError(
+            f"{entry.parent} has {free / 1e9:.2f} GB free, the frame cache of {sources.split} needs "
+            f"{needed / 1e9:.2f} GB: free some space or name another cache folder"
+        )
+    with whole_folder(entry) as partial:
+        progress.start(f"decoding {sources.split} frames", len(sources.images) + len(masks))
+        _write(partial / "images.u8", _in_order(image, sources.images), progress)
+        if masks:
+            _write(partial / "masks.u8", _in_order(mask, masks), progress)
+        shape = {"height": height, "width": width, "stored_height": stored_height, "stored_width": stored_width}
+        write_json(partial / "shape.json", shape)
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in path.absolute().parents if parent.exists())
+
+
+def _write(file: Path, arrays: Iterator[np.ndarray], progress: Progress) -> None:
+    # Plain writes, not a writable map: on a full disk those fail with an error, a map with a fatal signal.
+    with open(file, "wb") as stream:
+        for array in arrays:
+            stream.write(np.ascontiguousarray(array).data)
+            progress.advance()
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _in_order(function: Callable[[Path], np.ndarray], paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    """`map` over threads that keeps only a few results waiting, so that memory stays small."""
+    threads = min(DECODING_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        remaining = iter(paths)
+        waiting: deque[Future[np.ndarray]] = deque(
+            pool.submit(function, path) for path in islice(remaining, 2 * threads)
+        )
+        try:
+            while waiting:
+                yield waiting.popleft().result()
+                waiting.extend(pool.submit(function, path) for path in islice(remaining, 1))
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def _full_disk_explained(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno in FULL_DISK:
+            raise _disk_full(folder, error) from None
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise UserError(f"the frame cache cannot be written to {folder}: {error.strerror}") from None
+        raise
+
+
+def _disk_full(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"no room for the frame cache in {folder} ({error.strerror}): free some or name another cache folder"
+    )
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One builder at a time, so that processes that open a new dataset together do not write over each other."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows: there, start one process first
+        yield
+        return
+    with open(folder / ".lock", "w") as stream:
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

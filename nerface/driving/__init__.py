@@ -1,0 +1,1 @@
+"""Where poses and expressions come from when an avatar is shown: datasets and camera paths."""

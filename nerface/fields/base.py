@@ -1,0 +1,117 @@
+"""The seam: what training, evaluation and driving ask of an avatar, whatever its field is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from nerface.errors import UserError
+from nerface.types import Camera, Condition, Intrinsics, Rendering
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an avatar knows of its person and scene besides weights; saved with it.
+
+    `expression_*` hold one number per channel, over the training frames; `rest_pose` [4][4] is the training pose
+    nearest to the mean (camera to head); `train_frames` is how many latent codes there are; `source` names the video.
+    """
+
+    expression_names: tuple[str, ...]
+    expression_mean: tuple[float, ...]
+    expression_std: tuple[float, ...]
+    expression_min: tuple[float, ...]
+    expression_max: tuple[float, ...]
+    intrinsics: Intrinsics
+    rest_pose: tuple[tuple[float, ...], ...]
+    train_frames: int
+    frame_rate: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class PixelBatch:
+    """Pixels of several training frames: F frames, P pixels, P / F of each frame, frame by frame.
+
+    `frames` [F] are rows of the train split; `pixels` [P, 2] are (row, column); `target` and `background` [P, 3] in
+    [0, 1]. `camera_to_head` [F, 4, 4] and `expression` [F, E] belong to `frames`.
+    """
+
+    intrinsics: Intrinsics
+    frames: Int[Tensor, " frames"]
+    pixels: Int[Tensor, "pixels 2"]
+    target: Float[Tensor, "pixels 3"]
+    background: Float[Tensor, "pixels 3"] | None
+    camera_to_head: Float[Tensor, "frames 4 4"]
+    expression: Float[Tensor, "frames expression"]
+
+
+class Avatar(nn.Module, ABC):
+    """A person that can be drawn from any camera under any condition.
+
+    Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the
+    plate `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there).
+    """
+
+    subject: Subject
+    latent_codes: nn.Parameter
+    background: Tensor
+    background_unseen: Tensor
+
+    def __init__(self, subject: Subject, latent_channels: int) -> None:
+        super().__init__()
+        self.subject = subject
+        size = (subject.intrinsics.height, subject.intrinsics.width)
+        self.latent_codes = nn.Parameter(torch.zeros(subject.train_frames, latent_channels))
+        self.register_buffer("background", torch.zeros(*size, 3, dtype=torch.uint8))
+        self.register_buffer("background_unseen", torch.zeros(size, dtype=torch.bool))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the avatar's weights lie."""
+        return self.latent_codes.device
+
+    @property
+    def expression_names(self) -> tuple[str, ...]:
+        """The name of every expression channel."""
+        return self.subject.expression_names
+
+    def set_background(self, plate: UInt8[Tensor, "H W 3"], unseen: Tensor) -> None:
+        """Put the plate [H, W, 3] uint8 and its never-seen mask [H, W] into the avatar."""
+        self.background.copy_(plate)
+        self.background_unseen.copy_(unseen)
+
+    def plate(self) -> Float[Tensor, "height width 3"]:
+        """The background as colours in [0, 1]."""
+        return self.background.float() / 255.0
+
+    def latent(self, choice: str) -> Float[Tensor, " latent"]:
+        """A latent code for unseen frames: "mean" of the training codes, "zero", or "frame:K" (train frame K)."""
+        codes = self.latent_codes.detach()
+        if choice == "mean":
+            return codes.mean(dim=0)
+        if choice == "zero":
+            return torch.zeros_like(codes[0])
+        kind, _, number = choice.partition(":")
+        if kind == "frame" and number.isdigit() and int(number) < codes.shape[0]:
+            return codes[int(number)]
+        raise UserError(
+            f"latent code '{choice}' is not known: use mean, zero, or frame:K with K from 0 to {codes.shape[0] - 1}"
+        )
+
+    @abstractmethod
+    def render(
+        self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
+    ) -> Rendering:
+        """The whole image ([H, W, ...]) or the chosen (row, column) `pixels` ([P, ...]), without randomness.
+
+        The image has the size of `camera.intrinsics`; `condition.background` must have that size too.
+        """
+
+    @abstractmethod
+    def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
+        """Renderings of the batch's pixels for training, each of which the loss compares with the target."""

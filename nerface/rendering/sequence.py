@@ -1,0 +1,57 @@
+"""A sequence of views drawn into a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+
+from nerface.driving.views import View
+from nerface.errors import UserError
+from nerface.fields.base import Avatar
+from nerface.precision import autocast
+from nerface.progress import SILENT, Progress
+from nerface.types import Condition
+from nerface.video import VideoWriter
+
+
+@dataclass(frozen=True)
+class SequenceOptions:
+    """How a sequence is drawn: the latent code ("mean", "zero", "frame:K"), frame rate in Hz, and number format."""
+
+    latent: str = "mean"
+    frame_rate: float = 25.0
+    precision: str = "auto"
+
+
+@torch.no_grad()
+def draw(avatar: Avatar, view: View, latent: torch.Tensor, precision: str = "auto") -> UInt8[torch.Tensor, "H W 3"]:
+    """One view over the avatar's own plate, as 8-bit colours on the CPU."""
+    with autocast(avatar.device, precision):
+        condition = Condition(view.expression.to(avatar.device), latent, avatar.plate())
+        colour = avatar.render(view.camera, condition).colour
+    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def render_video(
+    avatar: Avatar,
+    views: Sequence[View],
+    path: Path,
+    options: SequenceOptions | None = None,
+    progress: Progress = SILENT,
+) -> Path:
+    """Draw `views` into the MP4 `path`, whole or not at all. Raises `UserError` where the file exists already."""
+    options = options or SequenceOptions()
+    if path.exists():
+        raise UserError(f"{path} exists already and nothing is overwritten: choose another name")
+    latent = avatar.latent(options.latent)
+    inner = avatar.subject.intrinsics
+    progress.start("rendering", len(views))
+    with VideoWriter(path, options.frame_rate, inner.width, inner.height) as video:
+        for view in views:
+            video.write(draw(avatar, view, latent, options.precision).numpy())
+            progress.advance()
+    return path

@@ -1,0 +1,77 @@
+"""The training frames as a training step wants them: pixels gathered on the device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from nerface.data.dataset import Dataset
+from nerface.fields.base import PixelBatch
+from nerface.training.pixels import draw_pixels, inside_probability, pixel_boxes
+
+DEVICE_SHARE = 0.5  # frames move to the GPU while they fill at most this share of its free memory
+
+
+class FrameStore:
+    """Poses, expressions and images of the train split; draws the pixels of a step.
+
+    On CUDA the frames lie on the device as uint8 where they fit, else they stay memory-mapped on the host.
+    """
+
+    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+        split = dataset.splits["train"]
+        self.intrinsics = dataset.intrinsics
+        self.height, self.width = dataset.intrinsics.height, dataset.intrinsics.width
+        self.device = device
+        self.images: np.ndarray | Tensor = split.images
+        if device.type == "cuda" and split.images.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.images = torch.from_numpy(np.array(split.images)).to(device)
+        self.camera_to_head = torch.from_numpy(np.array(split.camera_to_head)).to(device)
+        self.expressions = torch.from_numpy(np.array(split.expressions)).to(device)
+        self.boxes = pixel_boxes(torch.from_numpy(np.array(split.sampling_boxes)), self.height, self.width).to(device)
+        assert dataset.background is not None
+        self.background = torch.from_numpy(np.array(dataset.background)).to(device)
+        self.unseen = torch.from_numpy(np.array(dataset.background_unseen)).to(device)
+        self.any_unseen = bool(self.unseen.any())
+
+    def __len__(self) -> int:
+        return int(self.camera_to_head.shape[0])
+
+    def draw(self, frames: int, rays: int, inside_weight: float, generator: torch.Generator) -> PixelBatch:
+        """About `rays` pixels, as many of each of `frames` different frames, weighted by the head boxes.
+
+        Where the plate was never seen, the background handed out is a random colour: the field cannot lean on a made-up
+        plate and has to be opaque there, as the person was in every training frame.
+        """
+        chosen = torch.randperm(len(self), generator=generator, device=self.device)[:frames]
+        rays -= rays % chosen.shape[0]
+        owner = torch.arange(chosen.shape[0], device=self.device).repeat_interleave(rays // chosen.shape[0])
+        boxes = self.boxes[chosen]
+        chance = inside_probability(boxes, self.height, self.width, inside_weight)[owner]
+        inside = torch.rand(rays, generator=generator, device=self.device) < chance
+        pixels = draw_pixels(boxes[owner], inside, self.height, self.width, generator)
+        rows, columns = pixels.unbind(-1)
+        background = self.background[rows, columns].float() / 255.0
+        if self.any_unseen:
+            made_up = torch.rand(background.shape, generator=generator, device=self.device)
+            background = torch.where(self.unseen[rows, columns, None], made_up, background)
+        return PixelBatch(
+            intrinsics=self.intrinsics,
+            frames=chosen,
+            pixels=pixels,
+            target=self.colours(chosen[owner], rows, columns),
+            background=background,
+            camera_to_head=self.camera_to_head[chosen],
+            expression=self.expressions[chosen],
+        )
+
+    def colours(
+        self, frames: Int[Tensor, " pixels"], rows: Int[Tensor, " pixels"], columns: Int[Tensor, " pixels"]
+    ) -> Float[Tensor, "pixels 3"]:
+        """The stored colours of pixels, in [0, 1]."""
+        if isinstance(self.images, Tensor):
+            return self.images[frames, rows, columns].float() / 255.0
+        values = self.images[frames.cpu().numpy(), rows.cpu().numpy(), columns.cpu().numpy()]
+        return torch.from_numpy(values).to(self.device).float() / 255.0
