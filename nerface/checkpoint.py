@@ -75,7 +75,8 @@ def save_checkpoint(
         "versions": versions(),
     }
     with whole_file(path) as partial:
-        safetensors.torch.save_file(tensors, str(partial), metadata={"nerface": json.dumps(meta)})
+        # Not save_file: that makes a file which its owner alone may read, whatever the umask.
+        partial.write_bytes(safetensors.torch.save(tensors, metadata={"nerface": json.dumps(meta)}))
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
@@ -101,23 +102,35 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
         raise UserError(f"{path} has a damaged description: is it a nerface file?") from None
     if not known:
         raise UserError(f"{path} has the format {meta['format']}, this version of nerface reads {FORMAT}")
-    config = from_json(meta["config"], str(path))
-    avatar = build_avatar(config.avatar, _subject(meta["subject"], path))
+    try:
+        config = from_json(meta["config"], str(path))
+        subject, state = _subject(meta["subject"], path), _state(meta["state"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} has a damaged description ({fault}): is it a nerface file?") from None
+    avatar = build_avatar(config.avatar, subject)
     model = {name[len("model.") :]: value for name, value in tensors.items() if name.startswith("model.")}
     try:
         avatar.load_state_dict(model)
     except RuntimeError as error:
         raise UserError(f"{path}: its weights do not fit its configuration ({str(error).splitlines()[1].strip()})") from None
     optimizer = {name[len("optimizer.") :]: value for name, value in tensors.items() if name.startswith("optimizer.")}
-    return Checkpoint(avatar.to(device), config, _state(meta["state"]), optimizer)
+    return Checkpoint(avatar.to(device), config, state, optimizer)
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, avatar: Avatar, saved: dict[str, Tensor]) -> None:
-    """Put the tensors of a checkpoint back into an optimiser over the avatar's parameters."""
+    """Put the tensors of a checkpoint back into an optimiser over the avatar's parameters.
+
+    Raises `UserError` where `saved` is empty (an avatar file) or of other parameters.
+    """
+    if not saved:
+        raise UserError("the file holds no optimiser state: training goes on from a checkpoint, not from an avatar file")
     by_name = dict(avatar.named_parameters())
     for name, value in saved.items():
         parameter_name, _, key = name.rpartition(".")
-        parameter = by_name[parameter_name]
+        parameter = by_name.get(parameter_name)
+        if parameter is None or value.shape not in (parameter.shape, ()):
+            raise UserError(f"the checkpoint's optimiser state '{name}' does not fit the avatar: is the file damaged?")
         on_device = value if key == "step" and not _fused(optimizer) else value.to(parameter.device)
         optimizer.state[parameter][key] = on_device
 
@@ -176,7 +189,8 @@ def _subject(value: dict[str, Any], path: Path) -> Subject:
     """A subject from JSON: lists become tuples, the camera its dataclass."""
     value = {**value, "intrinsics": build(Intrinsics, value["intrinsics"], str(path), "subject.intrinsics")}
     value["rest_pose"] = tuple(tuple(row) for row in value["rest_pose"])
-    return Subject(**{name: tuple(item) if isinstance(item, list) else item for name, item in value.items()})
+    arguments: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    return Subject(**arguments)
 
 
 def _state(value: dict[str, Any]) -> TrainingState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 from nerface.errors import UserError
 from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, kind_of
+from nerface.precision import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,13 @@ class TrainingConfig:
         for name in ("steps", "rays", "frames", "decay_steps", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
+        if self.rays < self.frames:
+            raise ValueError(f"rays must be at least frames, one of each: {self.rays} rays of {self.frames} frames")
+        for name in ("learning_rate", "decay_factor"):
+            if getattr(self, name) <= 0.0:
+                raise ValueError(f"{name} must be greater than 0: {getattr(self, name)}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}: {self.precision}")
         if not 0.0 < self.inside_weight < 1.0:
             raise ValueError(f"inside_weight must lie between 0 and 1: {self.inside_weight}")
 
@@ -68,9 +77,11 @@ def from_json(value: dict[str, Any], where: str) -> RunConfig:
 
     Raises `UserError` for an unknown kind of avatar, unknown names (with the nearest known one) and wrong types.
     """
-    value = {**value, "avatar": dict(value.get("avatar", {}))}
+    if not isinstance(value.get("avatar"), dict):
+        raise UserError(f"{where}: 'avatar' must be a group of settings, not {json.dumps(value.get('avatar'))}")
+    value = {**value, "avatar": dict(value["avatar"])}
     kind = value["avatar"].pop("kind", None)
-    if kind not in CONFIGS:
+    if not isinstance(kind, str) or kind not in CONFIGS:
         raise UserError(f"{where} is of the field '{kind}', which this version does not know (known: {', '.join(CONFIGS)})")
     avatar = build(CONFIGS[kind], value.pop("avatar"), where, "avatar")
     return typing.cast(RunConfig, dataclasses.replace(build(RunConfig, value, where, ""), avatar=avatar))
@@ -106,6 +117,8 @@ def _value(hint: Any, given: Any, where: str, full: str) -> Any:
     ):
         expected = " or ".join(getattr(option, "__name__", str(option)) for option in options)
         raise UserError(f"{where}: '{full}' must be {expected}, not {json.dumps(given)}")
+    if isinstance(given, float) and not math.isfinite(given):
+        raise UserError(f"{where}: '{full}' must be a finite number, not {given}")
     return given
 
 

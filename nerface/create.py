@@ -19,14 +19,14 @@ from nerface.config import RunConfig, first_difference, to_json
 from nerface.data.dataset import Dataset, load_dataset
 from nerface.driving.views import orbit_views
 from nerface.errors import UserError
-from nerface.evaluation.evaluate import EvaluationOptions, evaluate, write_png
+from nerface.evaluation.evaluate import EvaluationOptions, evaluate
 from nerface.evaluation.faces import check_faces
-from nerface.evaluation.report import Series, curves
 from nerface.fields.base import Avatar
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
 from nerface.rendering.sequence import SequenceOptions, render_video
-from nerface.training.loop import read_log, train
+from nerface.training.curves import write_training_curves
+from nerface.training.loop import train
 from nerface.weights import find_weights, sha256_of
 
 SHOWCASE_SHARE = 0.8  # the showcase turns the camera by this share of the yaw and pitch seen in training
@@ -121,18 +121,6 @@ def _claim(video: Path, folder: Path, options: CreateOptions, resume: bool) -> N
     saved = read_json(file)
     if saved != record:
         raise UserError(f"{folder} was begun differently ({first_difference(saved, record)}): resume it with the same, or choose a new folder")
-
-
-def write_training_curves(run: Path) -> Path:
-    """Draw a run's log as run/curves.png: PSNR over steps, in training and held out."""
-    lines = read_log(run)
-    kinds = (("training pixels", "psnr"), ("held-out frames", "validation_psnr"))
-    series = [
-        Series(name, [line["step"] for line in lines if key in line], [line[key] for line in lines if key in line])
-        for name, key in kinds
-    ]
-    write_png(run / "curves.png", curves("PSNR in dB over training steps", [one for one in series if len(one.x)]))
-    return run / "curves.png"
 
 
 def check_rendered_faces(evaluation: Path, dataset: Dataset, weights: Path | None) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from nerface.errors import UserError
+
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -21,11 +23,14 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def pick_device(name: str | None) -> torch.device:
     """`name` as a device; None or "auto" takes CUDA where there is one, else the CPU.
 
-    Raises ValueError for a device that is not there.
+    Raises `UserError` for a device that PyTorch does not know or that is not there.
     """
     if name in (None, "auto"):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(str(name))
+    try:
+        device = torch.device(str(name))
+    except RuntimeError:
+        raise UserError(f"there is no device '{name}': use cpu, cuda or cuda:K") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"no CUDA device is available to this PyTorch ({torch.__version__})")
+        raise UserError(f"no CUDA device is available to this PyTorch ({torch.__version__})")
     return device

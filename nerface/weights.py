@@ -80,9 +80,7 @@ def cache_folder() -> Path:
     return base / "nerface" / "weights"
 
 
-def find_weights(
-    explicit: Path | None = None, download: bool = False, progress: Progress = SILENT
-) -> WeightPaths:
+def find_weights(explicit: Path | None = None, download: bool = False, progress: Progress = SILENT) -> WeightPaths:
     """Find both networks; with `download`, fetch into the cache what is missing.
 
     `explicit` is a folder that holds them, or one of the two files (the other is then looked for in the usual places).

@@ -155,20 +155,19 @@ def run_demo(options: argparse.Namespace, console: Console) -> int:
 
 
 def run_capture(options: argparse.Namespace, console: Console) -> int:
-    from nerface.apps.jobs import capture_options
+    from nerface.apps.jobs import capture_line, capture_options
     from nerface.capture import capture
 
     report = capture(options.video, options.output, capture_options(options, preset_size=512), console)
-    for line in report.lines():
-        console.say(line)
+    console.say(capture_line(report))
     console.wrote(options.output, "the dataset, with capture.json and overlay.mp4")
     return 0
 
 
 def run_train(options: argparse.Namespace, console: Console) -> int:
     from nerface.apps.jobs import device_of, run_config
-    from nerface.create import write_training_curves
     from nerface.data import load_dataset
+    from nerface.training.curves import write_training_curves
     from nerface.training.loop import train
 
     config = run_config(options)

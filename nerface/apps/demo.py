@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 
 from nerface.apps.console import Console
@@ -36,7 +35,7 @@ def demo_job(options: argparse.Namespace, console: Console) -> int:
     if status:
         return status
     truth = compare_with_truth(created.dataset, clip.truth)
-    write_json(folder / "truth.json", json.loads(json.dumps(dataclasses.asdict(truth), default=str)))
+    write_json(folder / "truth.json", dataclasses.asdict(truth))
     for line in truth_lines(truth):
         console.say(line)
     console.wrote(folder / "truth.json", "the capture against the clip's known truth")
@@ -46,9 +45,10 @@ def demo_job(options: argparse.Namespace, console: Console) -> int:
 
 def truth_lines(truth: TruthReport) -> list[str]:
     """The comparison in words."""
-    correlations = ", ".join(f"{name} {value:.2f}" for name, value in truth.correlations.items())
+    correlations = ", ".join(f"{name} {value:.2f}" for name, value in truth.score_correlation.items())
     return [
-        f"capture against the truth: rotation error {truth.rotation_error_deg:.2f} degrees, translation error "
-        f"{truth.translation_across_mm:.1f} mm across and {truth.translation_depth_mm:.1f} mm in depth",
+        f"capture against the truth over {truth.frames} frames: rotation error {truth.rotation_error_deg:.2f} degrees, "
+        f"translation error {truth.across_error_mm:.1f} mm across and {truth.depth_error_mm:.1f} mm in depth, "
+        f"focal length {truth.focal_ratio:.2f} of the true one, gain of yaw {truth.yaw_gain:.2f} and of pitch {truth.pitch_gain:.2f}",
         f"correlation of captured scores with the true expression: {correlations}",
     ]

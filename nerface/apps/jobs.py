@@ -6,17 +6,20 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from nerface.apps.console import Console, StopOnSignal
-from nerface.capture.options import CaptureOptions
 from nerface.config import RunConfig, override
-from nerface.create import Created, CreateOptions, create
 from nerface.errors import UserError
 from nerface.precision import pick_device
 from nerface.presets import capture_size, preset
+
+if TYPE_CHECKING:
+    from nerface.capture import CaptureOptions, CaptureReport
+    from nerface.create import Created, CreateOptions
 
 EXIT_STOPPED = 130
 DEFAULT_RENDER_FRAMES = 100
@@ -38,6 +41,8 @@ def run_config(options: argparse.Namespace) -> RunConfig:
 
 def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOptions:
     """What the user said of the capture, and the preset's size."""
+    from nerface.capture import CaptureOptions
+
     return CaptureOptions(
         size=options.size or preset_size,
         image_format=options.format,
@@ -49,8 +54,21 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
     )
 
 
+def capture_line(report: CaptureReport) -> str:
+    """How a capture went, in one line."""
+    dropped = "; ".join(f"{count} dropped: {reason}" for reason, count in report.dropped.items())
+    return (
+        f"captured {report.frames_used} of {report.frames_decoded} frames{f' ({dropped})' if dropped else ''}; reprojection "
+        f"error {report.rms_px:.2f} px, {100 * report.rms_share:.1f} % of the eye distance; focal length "
+        f"{report.focal_px:.0f} px ({'assumed, not known' if report.focal_assumed else 'as stated'}); "
+        f"{100 * report.plate_seen:.0f} % of the backdrop seen"
+    )
+
+
 def create_job(options: argparse.Namespace, console: Console) -> int:
     """`nerface create`."""
+    from nerface.create import CreateOptions
+
     chosen = CreateOptions(
         config=run_config(options),
         capture=capture_options(options, capture_size(options.preset)),
@@ -63,6 +81,8 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
 
 def run_create(video: Path, folder: Path, chosen: CreateOptions, resume: bool, console: Console) -> Created:
     """`create` with Ctrl-C asking for a checkpoint while it trains."""
+    from nerface.create import create
+
     with StopOnSignal(console) as stop:
         return create(video, folder, chosen, resume=resume, stop=stop, progress=console)
 

@@ -57,10 +57,10 @@ class BundleOptions:
 
     Trust: `noise_ratio` is the expected landmark error on a still part of the face, as a share of the outer eye
     distance, and `mobility_noise` what a cm of mobility adds to it. The net's depths count with `depth_noise` times
-    that error on the middle line of the face, twice as much `depth_half_width_cm` beside it and more further out; they may
-    be off by `depth_sigma_cm` at each vertex throughout. Why the middle: pictures under-report pitch (gain 0.7 on
-    ground truth) and not yaw (0.9), depths over-report yaw (1.3) and not pitch (1.0), and the slope of the middle line
-    tells of pitch alone.
+    that error on the middle line of the face, twice as much `depth_half_width_cm` beside it, more further out; each
+    vertex's depth may be off by about `depth_sigma_cm` throughout. Why the middle: on ground truth pictures alone
+    under-report pitch (gain 0.6 to 0.7), depths mend that (0.8 to 1.0) but over-report yaw (up to 1.3), and the slope
+    of the middle line tells of pitch alone.
 
     `smooth_cycles_per_frame` is where the smoothing of the path halves a motion (0: none).
     """
@@ -85,7 +85,7 @@ class BundleOptions:
 
 @dataclass(frozen=True)
 class Activations:
-    """Scores made ready: `values` [N, 1 + J] (a leading 1), `directions` [E, J] they are along, `neutral` scores [E]."""
+    """Scores made ready: `values` [N, 1 + J] (a leading 1) along `directions` [E, J] about `neutral` [E]."""
 
     values: Float[np.ndarray, "frames channels"]
     directions: Float[np.ndarray, "scores components"]

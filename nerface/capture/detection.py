@@ -113,9 +113,7 @@ def _suppress(rows: Float[np.ndarray, "candidates 9"]) -> list[Detection]:
     return found
 
 
-def _overlap(
-    box: Float[np.ndarray, " 9"], rows: Float[np.ndarray, "candidates 9"]
-) -> Float[np.ndarray, " candidates"]:
+def _overlap(box: Float[np.ndarray, " 9"], rows: Float[np.ndarray, "candidates 9"]) -> Float[np.ndarray, " candidates"]:
     """Intersection over union of one box with each."""
     low = np.maximum(box[:2] - box[2:4] / 2, rows[:, :2] - rows[:, 2:4] / 2)
     high = np.minimum(box[:2] + box[2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2)

@@ -13,10 +13,6 @@ from nerface.capture.network import Network
 from nerface.errors import UserError
 
 INPUT_PX = 256
-# Guided upsampling from the network's grid to the image: window radius as a share of the image's longer side, and the
-# colour variance (of [0, 1]) under which the image counts as flat and the mask is only smoothed.
-GUIDE_RADIUS_SHARE = 0.008
-GUIDE_VARIANCE = 1e-3
 HOLE_SHARE = 0.01  # holes in the person smaller than this share of the image are faults (shirts, reflections)
 NEIGHBOUR_WEIGHTS = (0.25, 0.5, 0.25)  # over the frames before, at and after: takes flicker, hardly motion
 
@@ -37,8 +33,9 @@ class PersonMatte:
         small = cv2.resize(image, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
         values = small[None].astype(np.float32) / np.float32(255.0)
         coarse = self._network(values)[0].reshape(INPUT_PX, INPUT_PX)
-        mask = cv2.resize(_clean(np.clip(coarse, 0.0, 1.0)), (width, height), interpolation=cv2.INTER_LINEAR)
-        return _guided(mask, image)
+        # A guided filter that pulls the edge to the picture's was tried: against the true mask of a rendered head it
+        # raised the mean error from 0.004 to 0.006 and more, because the network's edge is the sharper one.
+        return cv2.resize(_clean(np.clip(coarse, 0.0, 1.0)), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def steadied(masks: Iterable[Float[np.ndarray, "height width"]]) -> Iterator[Float[np.ndarray, "height width"]]:
@@ -74,17 +71,3 @@ def _clean(mask: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows c
             hole = cv2.dilate((labels == label).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
             mask[hole] = 1.0
     return mask
-
-
-def _guided(
-    mask: Float[np.ndarray, "height width"], image: UInt8[np.ndarray, "height width 3"]
-) -> Float[np.ndarray, "height width"]:
-    """Let the mask's edge follow the picture's (guided filter with a grey guide, He et al. 2010, eq. 5 and 6)."""
-    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255.0)
-    radius = max(2, round(GUIDE_RADIUS_SHARE * max(mask.shape)))
-    window = (2 * radius + 1, 2 * radius + 1)
-    mean_guide, mean_mask = cv2.blur(guide, window), cv2.blur(mask, window)
-    variance = cv2.blur(guide * guide, window) - mean_guide**2
-    slope = (cv2.blur(guide * mask, window) - mean_guide * mean_mask) / (variance + GUIDE_VARIANCE)
-    offset = mean_mask - slope * mean_guide
-    return np.clip(cv2.blur(slope, window) * guide + cv2.blur(offset, window), 0.0, 1.0)

@@ -1,6 +1,6 @@
 """A video of one person becomes a dataset: tracking, camera and pose, crop, masks, plate, files, evidence.
 
-    decode -> landmarks and scores (two passes) -> bundle adjustment -> crop -> masks and plate -> dataset
+decode -> landmarks and scores (two passes) -> bundle adjustment -> crop -> masks and plate -> dataset
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ def _track(
         progress.say(f"landmarks taken up from {file}")
         return track
     landmarker = FaceLandmarker(weights.face_landmarker, options.threads)
-    track = track_face(
-        lambda: iterate(source.path), landmarker, source.info.frames, options.min_face_share, progress
-    )
+    track = track_face(lambda: iterate(source.path), landmarker, source.info.frames, options.min_face_share, progress)
     save_track(file, track, key)
     return track
 

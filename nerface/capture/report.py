@@ -105,8 +105,6 @@ def pose_ranges(camera_to_head: Float[np.ndarray, "frames 4 4"]) -> dict[str, li
     return {**ranges, "distance_head_units": span(distance)}
 
 
-def score_ranges(
-    names: tuple[str, ...], scores: Float[np.ndarray, "frames scores"]
-) -> dict[str, list[float]]:
+def score_ranges(names: tuple[str, ...], scores: Float[np.ndarray, "frames scores"]) -> dict[str, list[float]]:
     """Least and greatest value of each expression score."""
     return {name: [round(value, 4) for value in span(scores[:, column])] for column, name in enumerate(names)}

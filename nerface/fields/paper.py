@@ -15,8 +15,8 @@ from nerface.fields.paper_field import FieldConfig, PaperField
 from nerface.rendering.volume import SamplingConfig, render_rays
 from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 
-# Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB.
-CHUNK_SAMPLES = {"cpu": 1 << 16, "cuda": 1 << 21}
+# Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB in float32.
+CHUNK_SAMPLES = {"cpu": 1 << 16, "cuda": 1 << 19}
 EXPRESSION_DIVISOR = 3.0  # NeRFace feeds its coefficients divided by 3 (spec 3.2)
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
 
@@ -42,6 +42,9 @@ class PaperConfig:
 
 class PaperAvatar(Avatar):
     """NeRFace: D(position, direction, expression, latent code) -> colour, density (paper sec. 3)."""
+
+    expression_mean: Tensor
+    expression_spread: Tensor
 
     def __init__(self, config: PaperConfig, subject: Subject) -> None:
         super().__init__(subject, config.latent_channels)
@@ -82,6 +85,11 @@ class PaperAvatar(Avatar):
             raise UserError(
                 f"the avatar has {len(self.expression_names)} expression channels, the condition "
                 f"{condition.expression.shape[-1]}: map them by name first"
+            )
+        if condition.latent.shape != self.latent_codes.shape[1:]:
+            raise UserError(
+                f"the avatar has {self.latent_codes.shape[1]} latent channels, the condition "
+                f"{condition.latent.shape[-1]}: take one of its own codes (mean, zero, frame:K)"
             )
         if condition.background is not None and condition.background.shape[:2] != (inner.height, inner.width):
             height, width = condition.background.shape[:2]

@@ -51,7 +51,8 @@ class BlendedPlanes(nn.Module):
         config, side = self.config, self.config.basis_resolution
         scaled = points / config.extent
         places = torch.stack([scaled[..., list(axes)] for axes in AXES], dim=1)  # [F, 3, N, 2]
-        mix = torch.cat([torch.ones(frames, 1, device=points.device), self.weights(condition).float()], dim=-1)
+        weights = self.weights(condition).to(points.dtype)  # [F, basis]
+        mix = torch.cat([torch.ones_like(weights[:, :1]), weights], dim=-1)
         blended = (mix @ self.basis).reshape(frames * 3, config.channels, side, side)
         moving = _look_up(blended, places.reshape(frames * 3, count, 2)).reshape(frames, -1, count)
         still = _look_up(self.static, places.transpose(0, 1).reshape(3, frames * count, 2))
@@ -61,4 +62,4 @@ class BlendedPlanes(nn.Module):
 
 def _look_up(planes: Float[Tensor, "N C side side"], places: Float[Tensor, "N points 2"]) -> Float[Tensor, "N C points"]:
     with torch.autocast(planes.device.type, enabled=False):
-        return F.grid_sample(planes, places[:, None], padding_mode="border", align_corners=True)[:, :, 0]
+        return F.grid_sample(planes.to(places.dtype), places[:, None], padding_mode="border", align_corners=True)[:, :, 0]

@@ -25,7 +25,7 @@ from nerface.video import VideoWriter
 
 VERSION = 1  # raised whenever the clip's pictures or truth change
 SIZE_PX = 320
-FOCAL_PX = 515.0
+FOCAL_PX = 440.0
 CAMERA = Intrinsics(FOCAL_PX, FOCAL_PX, 0.5, 0.5, SIZE_PX, SIZE_PX)
 CRF = 14  # H.264 quality: close to the drawn picture
 WORKERS = 2
@@ -72,11 +72,12 @@ def make_sample_clip(
     stamp_file.unlink(missing_ok=True)  # it vouches for both files, so it goes first and comes last
     stage = _set_stage(count, seed)
     progress.start("drawing the sample subject", count)
-    with VideoWriter(clip.video, FRAME_RATE, SIZE_PX, SIZE_PX, crf=CRF) as video:
-        for image in _draw_frames(stage, count):
-            video.write(image)
-            progress.advance()
-    write_truth(clip.truth, stage.motion)
+    with whole_file(clip.truth) as truth:  # in place only once the video is
+        write_truth(truth, stage.motion)
+        with VideoWriter(clip.video, FRAME_RATE, SIZE_PX, SIZE_PX, crf=CRF) as video:
+            for image in _draw_frames(stage, count):
+                video.write(image)
+                progress.advance()
     write_json(stamp_file, stamp)
     return clip
 

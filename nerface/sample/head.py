@@ -75,7 +75,9 @@ def _profile_table() -> Float[np.ndarray, "knots 6"]:
 
 _CURVES = PchipInterpolator(_profile_table()[:, 0], _profile_table()[:, 1:])
 _NOSE_Y = np.array([1.3, 0.6, -0.2, -1.0, -2.0, -2.9, -3.4, -3.8, -4.2, -4.45, -4.8])
-_NOSE_HEIGHT = PchipInterpolator(_NOSE_Y[::-1], np.array([0, 0.1, 0.45, 0.95, 1.55, 2.1, 2.25, 1.9, 0.85, 0.2, 0])[::-1])
+_NOSE_HEIGHT = PchipInterpolator(
+    _NOSE_Y[::-1], np.array([0.0, 0.1, 0.45, 0.95, 1.55, 2.1, 2.25, 1.9, 0.85, 0.2, 0.0])[::-1]
+)
 _NOSE_WIDTH = PchipInterpolator(
     _NOSE_Y[::-1], np.array([0.7, 0.6, 0.5, 0.55, 0.62, 0.75, 0.82, 0.85, 0.85, 0.8, 0.8])[::-1]
 )
@@ -117,7 +119,7 @@ def _relief(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def fringe_y(x: np.ndarray) -> np.ndarray:
-    """Height of the lower edge of the hair over the forehead (cm): it falls to the picture's right, as in the portrait."""
+    """Height of the fringe's lower edge (cm): it falls to the picture's right, as in the portrait."""
     return 2.75 - 0.07 * np.clip(x, -6.0, 6.0)
 
 

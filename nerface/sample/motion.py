@@ -13,7 +13,7 @@ from nerface.sample.shapes import CHANNELS
 
 FRAME_RATE = 20.0  # Hz
 FRAMES = 240
-CAMERA_DISTANCE = 48.0  # cm, from the camera to the head's origin
+CAMERA_DISTANCE = 41.0  # cm, from the camera to the head's origin
 HEAD_RISE = 0.5  # cm, of the head's origin above the camera's axis
 NECK_PIVOT = np.array([0.0, -11.0, -3.0])  # the head turns about it, cm in head axes
 TORSO_SHARE = 0.25  # of the head's turn
@@ -45,7 +45,14 @@ _TURNS = np.array(
 _WIDE_OPEN = ((2.6, 0.26, 0.95), (5.2, 0.24, 0.85), (8.1, 0.26, 0.90), (10.95, 0.24, 0.80))
 _SPEECH = ((0.3, 2.1), (3.2, 4.7), (5.9, 7.4), (8.6, 10.6), (11.4, 11.9))  # seconds from, to
 _SYLLABLE = 0.24  # seconds between openings of the mouth
-_SMILES = ((1.2, 0.55, 0.9, 0.8), (4.1, 0.6, 0.75, 0.95), (7.0, 0.6, 1.0, 0.9), (9.4, 0.45, 0.7, 0.7), (11.5, 0.4, 0.85, 0.8))
+# the same, and the height on the other side: left, then right
+_SMILES = (
+    (1.2, 0.55, 0.9, 0.8),
+    (4.1, 0.6, 0.75, 0.95),
+    (7.0, 0.6, 1.0, 0.9),
+    (9.4, 0.45, 0.7, 0.7),
+    (11.5, 0.4, 0.85, 0.8),
+)
 _BLINKS = (0.75, 1.7, 3.0, 4.4, 5.6, 6.3, 7.75, 8.8, 9.6, 10.5, 11.75)
 _BROWS = ((2.4, 0.4, 0.85), (5.1, 0.45, 1.0), (6.7, 0.35, 0.6), (8.9, 0.4, 0.8), (11.05, 0.35, 0.7))
 

@@ -46,10 +46,16 @@ def vertex_normals(
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
 
 
+def _ranks(counts: Int[np.ndarray, " groups"]) -> Int[np.ndarray, " items"]:
+    """0, 1, ... count - 1 for each group, one after another."""
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    return (np.arange(len(starts)) - starts).astype(np.int32)
+
+
 def _fragments(
     corners: Float[np.ndarray, "triangles 3 3"], width: int, height: int
 ) -> tuple[Int[np.ndarray, " fragments"], Int[np.ndarray, " fragments"]]:
-    """Covered (pixel, triangle) pairs of front-facing screen triangles: pixel [F] as row * width + column, triangle [F]."""
+    """Pairs of a pixel [F], as row * width + column, and a front-facing screen triangle [F] that covers it."""
     x, y = corners[:, :, 0], corners[:, :, 1]
     left = np.clip(np.ceil(x.min(1)), 0, width).astype(np.int32)
     right = np.clip(np.floor(x.max(1)) + 1, 0, width).astype(np.int32)
@@ -58,7 +64,7 @@ def _fragments(
     # One row of one triangle's box at a time is a "span"; inside a span the edges bound the column from both sides.
     tall = np.where(right > left, np.maximum(bottom - top, 0), 0)
     owner = np.repeat(np.arange(len(corners), dtype=np.int32), tall)
-    row = np.arange(len(owner), dtype=np.int32) - np.repeat(np.cumsum(tall) - tall, tall).astype(np.int32) + top[owner]
+    row = _ranks(tall) + top[owner]
     first, last = left[owner].astype(np.float64), right[owner] - 1.0
     for k in range(3):
         nxt = (k + 1) % 3
@@ -72,7 +78,7 @@ def _fragments(
     begin = np.ceil(first).astype(np.int32)
     count = np.maximum(np.floor(last).astype(np.int32) - begin + 1, 0)
     span = np.repeat(np.arange(len(owner), dtype=np.int32), count)
-    column = np.arange(len(span), dtype=np.int32) - np.repeat(np.cumsum(count) - count, count).astype(np.int32) + begin[span]
+    column = _ranks(count) + begin[span]
     return row[span] * width + column, owner[span]
 
 
@@ -153,6 +159,8 @@ def draw(
 def _lookup(texture: Float[np.ndarray, "rows columns 3"], texel: Float[np.ndarray, "pixels 2"]) -> np.ndarray:
     """Bilinear texture colours [P, 3]; cv2.remap wants maps under 32768 on a side, so pixels are laid out in rows."""
     count = len(texel)
+    if count == 0:
+        return np.zeros((0, 3), dtype=texture.dtype)
     columns = 1024
     padded = np.zeros((-(-count // columns) * columns, 2), dtype=np.float32)
     padded[:count] = texel

@@ -35,7 +35,7 @@ def paint_room(width: int, height: int, random: np.random.Generator) -> Float[np
     edge = 26.0
     while edge < 50.0:
         thick, tall = random.uniform(1.6, 3.2), random.uniform(10.0, 17.0)
-        colour = tuple(int(value) for value in random.uniform(50, 190, 3) * [1.0, 0.85, 0.75])
+        colour = tuple(int(value) for value in random.uniform(60, 150) + random.uniform(-25, 25, 3))
         box(edge, 56 - tall, edge + thick, 56, colour)  # type: ignore[arg-type]
         edge += thick + 0.3
     for _ in range(26):

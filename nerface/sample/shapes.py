@@ -83,30 +83,33 @@ def deform(skin: SkinPoints, weights: dict[str, float]) -> Float[np.ndarray, "ve
     x, y = skin.points[:, 0], skin.points[:, 1]
     move = np.zeros_like(skin.points)
     free = (1.0 - skin.hair) * skin.front
-    _move_mouth(move, skin, value, x, y, free)
+    move += _mouth_motion(skin, value) * free[:, None]
     for sign, side in ((1.0, "Left"), (-1.0, "Right")):
         outer = value[f"browOuterUp{side}"]
         lift = 0.65 * value["browInnerUp"] * bump(x, y, (1.5 * sign, 1.6), (1.1, 0.75))
         lift += 0.65 * outer * bump(x, y, (4.0 * sign, 1.6), (1.3, 0.75))
         move[:, 1] += lift * free
-    lids = _lid_motion(skin, value, x, y)
-    move[:, 1] += lids
+    move[:, 1] += _lid_motion(skin, value, x, y)
     moved = turn_jaw(skin.points + move, JAW_TRAVEL * value["jawOpen"] * skin.jaw)
     return _over_eyeballs(moved, skin.front, y)
 
 
-def _move_mouth(move: np.ndarray, skin: SkinPoints, value: dict[str, float], x: np.ndarray, y: np.ndarray, free: np.ndarray) -> None:
+def _mouth_motion(skin: SkinPoints, value: dict[str, float]) -> Float[np.ndarray, "vertices 3"]:
+    """What smiles do to lips and cheeks."""
+    x, y = skin.points[:, 0], skin.points[:, 1]
     middle = lips_window(x)
+    move = np.zeros_like(skin.points)
     for sign, side in ((1.0, "Left"), (-1.0, "Right")):
         smile = value[f"mouthSmile{side}"]
-        corner = bump(x, y, (MOUTH_HALF_WIDTH * sign, MOUTH_Y), (1.05, 1.0)) * smile * free
-        cheek = bump(x, y, (3.9 * sign, -2.9), (1.2, 1.0)) * smile * free
-        half = smoothstep(sign * x / 3.0 + 0.5) * bump(x, y, (0.0, MOUTH_Y), (1.9, 0.7)) * smile * free
+        corner = bump(x, y, (MOUTH_HALF_WIDTH * sign, MOUTH_Y), (1.05, 1.0)) * smile
+        cheek = bump(x, y, (3.9 * sign, -2.9), (1.2, 1.0)) * smile
+        half = smoothstep(sign * x / 3.0 + 0.5) * bump(x, y, (0.0, MOUTH_Y), (1.9, 0.7)) * smile
         move += corner[:, None] * np.array([0.62 * sign, 0.62, -0.30])
         move += cheek[:, None] * np.array([0.12 * sign, 0.30, 0.30])
         # A smile bares the upper teeth a little and flattens the lips.
         move[:, 1] += half * np.where(skin.above_mouth, 0.30, -0.06) * middle
         move[:, 2] -= 0.15 * half
+    return move
 
 
 def _lid_motion(skin: SkinPoints, value: dict[str, float], x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -117,9 +120,10 @@ def _lid_motion(skin: SkinPoints, value: dict[str, float], x: np.ndarray, y: np.
         # Eyes open a little lop-sided: highest nearer the nose.
         across = (sign * x - EYE_X) / EYE_HALF_WIDTH
         shape = np.clip(1.0 - across**2, 0.0, 1.0) ** 0.8 * (1.0 - 0.18 * across)
-        upper = UPPER_LID_TRAVEL * (1.0 - blink) * np.clip(1.0 - (y - EYE_LINE_Y) / 1.6, 0.0, 1.0) ** 1.3
-        lower = -(LOWER_LID_TRAVEL * (1.0 - blink) - 0.10 * smile * (1.0 - blink)) * np.clip(1.0 - (EYE_LINE_Y - y) / 1.4, 0, 1) ** 1.3
-        total += shape * np.where(skin.above_eye, upper, lower) * skin.front
+        upper = UPPER_LID_TRAVEL * np.clip(1.0 - (y - EYE_LINE_Y) / 1.6, 0.0, 1.0) ** 1.3
+        # Smiling cheeks push the lower lid up.
+        lower = -(LOWER_LID_TRAVEL - 0.10 * smile) * np.clip(1.0 - (EYE_LINE_Y - y) / 1.4, 0.0, 1.0) ** 1.3
+        total += (1.0 - blink) * shape * np.where(skin.above_eye, upper, lower) * skin.front
     return total
 
 

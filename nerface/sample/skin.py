@@ -25,7 +25,8 @@ from nerface.sample.head import (
     rest_skin,
     smoothstep,
 )
-from nerface.sample.model import (
+from nerface.sample.parts import (
+    ARCH_ANGLE,
     CLOTH_TILE,
     EYE_TILE,
     LIP_TILE,
@@ -43,8 +44,9 @@ from nerface.sample.shapes import SkinPoints, deform
 LANDMARKS = np.array(
     [
         # eyes: outer, inner, upper, lower
-        [-4.50, -0.20, 192.5, 100.5], [-1.72, -0.20, 212.5, 104.0], [-3.1, 0.50, 202.0, 97.5], [-3.1, -0.42, 203.0, 104.5],
-        [4.50, -0.20, 259.5, 104.0], [1.72, -0.20, 236.5, 105.0], [3.1, 0.50, 247.0, 99.0], [3.1, -0.42, 247.0, 107.0],
+        [-4.50, -0.20, 192.5, 100.5], [-1.72, -0.20, 212.5, 104.0], [-3.1, 0.50, 202.0, 97.5],
+        [-3.1, -0.42, 203.0, 104.5], [4.50, -0.20, 259.5, 104.0], [1.72, -0.20, 236.5, 105.0],
+        [3.1, 0.50, 247.0, 99.0], [3.1, -0.42, 247.0, 107.0],
         # brows
         [-4.7, 1.45, 190.0, 91.0], [-3.5, 1.85, 198.0, 88.8], [-1.4, 1.35, 213.0, 92.5],
         [1.5, 1.35, 238.0, 93.5], [3.3, 1.85, 250.0, 92.0], [4.9, 1.40, 263.0, 96.0],
@@ -65,13 +67,15 @@ LANDMARKS = np.array(
         [8.0, -3.0, 287.0, 115.0],
     ]
 )  # fmt: skip
-PORTRAIT_EYES = ((202.5, 101.0), (247.5, 103.0))  # ellipses to paint out: centres, then half axes
-PORTRAIT_EYE_AXES = (14.5, 7.5)
+PORTRAIT_EYES = ((202, 101), (248, 103))  # ellipses to paint out: centres, then half axes
+PORTRAIT_EYE_AXES = (14, 8)
 # Outlines to paint out: the mouth, and the folds that its smile draws beside the nose.
 PORTRAIT_MOUTH = np.array(
-    [[194, 140], [197, 134], [204, 131], [208, 136], [223, 137], [240, 136], [243, 131], [250, 134], [253, 140], [251, 147],
-     [238, 157], [223, 160], [209, 157], [198, 147]]
-)
+    [
+        [194, 140], [197, 134], [204, 131], [208, 136], [223, 137], [240, 136], [243, 131],
+        [250, 134], [253, 140], [251, 147], [238, 157], [223, 160], [209, 157], [198, 147],
+    ]
+)  # fmt: skip
 PORTRAIT_FOLDS = (
     np.array([[206, 121], [211, 125], [206, 132], [200, 139], [193, 140], [196, 131]]),
     np.array([[237, 121], [243, 125], [250, 132], [253, 142], [247, 139], [241, 131]]),
@@ -87,7 +91,7 @@ PORTRAIT_TURN = 74.0  # degrees: the model's outermost columns that still show t
 
 
 def paint_texture(random: np.random.Generator) -> Float[np.ndarray, "rows columns 3"]:
-    """The whole texture, RGB in [0, 255], float32; its layout is `nerface.sample.model`'s."""
+    """The whole texture, RGB in [0, 255], float32; its layout is `nerface.sample.parts`'s."""
     texture = np.zeros((SKIN_ROWS + STRIP_ROWS, SKIN_COLUMNS, 3), dtype=np.float32)
     texture[:SKIN_ROWS] = _skin(random)
     for tile, paint in (
@@ -111,7 +115,7 @@ def _clean_portrait() -> np.ndarray:
     portrait = astronaut()
     mask = np.zeros(portrait.shape[:2], dtype=np.uint8)
     for centre in PORTRAIT_EYES:
-        cv2.ellipse(mask, (round(centre[0]), round(centre[1])), (round(PORTRAIT_EYE_AXES[0]), round(PORTRAIT_EYE_AXES[1])), 0, 0, 360, 255, -1)
+        cv2.ellipse(mask, centre, PORTRAIT_EYE_AXES, 0, 0, 360, 255, -1)
     cv2.fillPoly(mask, [outline.astype(np.int32) for outline in (PORTRAIT_MOUTH, *PORTRAIT_FOLDS)], 255)
     filled = cv2.inpaint(portrait, mask, 4.0, cv2.INPAINT_TELEA).astype(np.float32)
     soft = cv2.GaussianBlur(filled, (0, 0), 3.0)
@@ -152,18 +156,21 @@ def _skin(random: np.random.Generator) -> np.ndarray:
     x, y, turn = points[..., 0], points[..., 1], np.abs(angle)
     pores = gaussian_filter(random.standard_normal(station.shape), 1.0) * 7.0
     blotches = gaussian_filter(random.standard_normal(station.shape), 9.0) * 60.0
-    plain = SKIN_COLOUR * (1.0 - 0.10 * smoothstep((turn - 60.0) / 60.0))[..., None] + blotches[..., None] * [1.0, 0.8, 0.7]
+    plain = SKIN_COLOUR * (1.0 - 0.10 * smoothstep((turn - 60.0) / 60.0))[..., None]
+    plain = plain + blotches[..., None] * [1.0, 0.8, 0.7]
     strands = _strands(random, station.shape)
 
     portrait = _portrait_on_head(station, angle).astype(float)
-    unseen = smoothstep((turn - 36.0) / 15.0) * (1.0 - smoothstep((hair - 0.25) / 0.5)) * smoothstep((station - 12.6) / 1.6)
+    bare = 1.0 - smoothstep((hair - 0.25) / 0.5)
+    unseen = smoothstep((turn - 36.0) / 15.0) * bare * smoothstep((station - 12.6) / 1.6)
     below = smoothstep((station - 22.6) / 0.9)
     face = _blend(portrait, plain, np.maximum(unseen, below))
-    face = _blend(face, strands, np.maximum(smoothstep((turn - 60.0) / 15.0), smoothstep((5.0 - station) / 3.0)) * smoothstep(hair * 2.0 - 0.5))
+    unseen = np.maximum(smoothstep((turn - 60.0) / 15.0), smoothstep((5.0 - station) / 3.0))
+    face = _blend(face, strands, unseen * smoothstep(hair * 2.0 - 0.5))
     face += (pores * (1.0 - hair))[..., None]
     under_chin = smoothstep((station - 22.8) / 1.0) * (1.0 - 0.75 * smoothstep((station - 24.0) / 4.5))
     face *= (1.0 - 0.36 * under_chin)[..., None]
-    nostrils = bump(np.abs(x), y, (0.66, -4.12), (0.22, 0.11)) * (station > MOUTH_STATION - 3.0) * (station < MOUTH_STATION)
+    nostrils = bump(np.abs(x), y, (0.66, -4.12), (0.22, 0.11)) * (np.abs(station - MOUTH_STATION + 1.5) < 1.5)
     face *= (1.0 - 0.50 * nostrils)[..., None]
     face = _brows(face, x, y, random)
     face = _lips(face, x, station, random)
@@ -214,7 +221,8 @@ def _lids(face: np.ndarray, x: np.ndarray, station: np.ndarray) -> np.ndarray:
     lid = np.clip(1.0 - across**2 / 1.4, 0.0, 1.0) * smoothstep((1.25 - away) / 0.6) * smoothstep((away + 0.4) / 0.4)
     face = _blend(face, np.broadcast_to(0.94 * SKIN_COLOUR, face.shape), 0.6 * lid)
     lash = np.where(away >= 0, np.exp(-0.5 * (away / 0.085) ** 2), 0.55 * np.exp(-0.5 * (away / 0.045) ** 2)) * within
-    crease = 0.38 * np.exp(-0.5 * ((away - 0.62 * np.sqrt(np.clip(1.0 - across**2, 0, 1))) / 0.07) ** 2) * within * (away > 0.1)
+    fold = 0.62 * np.sqrt(np.clip(1.0 - across**2, 0.0, 1.0))  # how far above the lid's edge its crease lies
+    crease = 0.38 * np.exp(-0.5 * ((away - fold) / 0.07) ** 2) * within * (away > 0.1)
     face = _blend(face, face * 0.55, crease)
     return _blend(face, np.broadcast_to(LASH_COLOUR, face.shape), np.clip(0.92 * lash, 0.0, 1.0))
 
@@ -230,7 +238,8 @@ def _eye() -> np.ndarray:
     across, down = _tile_grid()
     radius = np.hypot(across - 0.5, down - 0.5)
     angle = np.arctan2(down - 0.5, across - 0.5)
-    colour = _blend(np.broadcast_to([216.0, 208.0, 204.0], (*radius.shape, 3)), np.array([176.0, 140.0, 130.0]), smoothstep((radius - 0.27) / 0.15))
+    white = np.broadcast_to([216.0, 208.0, 204.0], (*radius.shape, 3))
+    colour = _blend(white, np.array([176.0, 140.0, 130.0]), smoothstep((radius - 0.27) / 0.15))
     fibres = 1.0 + 0.12 * np.sin(31 * angle) + 0.08 * np.sin(57 * angle + 1.0)
     iris = np.array([104.0, 70.0, 44.0]) * (fibres * (0.75 + 0.5 * smoothstep((0.19 - radius) / 0.1)))[..., None]
     colour = _blend(colour, iris, smoothstep((0.207 - radius) / 0.02))
@@ -251,9 +260,10 @@ def _cloth(random: np.random.Generator) -> np.ndarray:
 def _teeth() -> np.ndarray:
     """Eight teeth across the front, gums above (the lower row's tile is used upside down)."""
     across, down = _tile_grid()
-    angle = np.arcsin(np.clip((across - 0.5) * 2.0 * np.sin(1.35), -1, 1))
+    angle = np.arcsin(np.clip((across - 0.5) * 2.0 * np.sin(ARCH_ANGLE), -1, 1))
     gap = np.abs(np.sin(angle / 0.21 * np.pi))
-    tooth = np.array([236.0, 228.0, 210.0]) * (0.78 + 0.22 * smoothstep(gap / 0.45))[..., None] * (1.0 - 0.5 * np.abs(across - 0.5))[..., None]
+    shade = (0.78 + 0.22 * smoothstep(gap / 0.45)) * (1.0 - 0.5 * np.abs(across - 0.5))
+    tooth = np.array([236.0, 228.0, 210.0]) * shade[..., None]
     return _blend(tooth, np.array([176.0, 92.0, 92.0]), smoothstep((0.30 - down + 0.06 * gap) / 0.08))
 
 

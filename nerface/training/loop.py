@@ -25,7 +25,7 @@ from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
-from nerface.files import refuse_existing, whole_file, write_json
+from nerface.files import read_json, refuse_existing, whole_file, write_json
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
 from nerface.training.frames import FrameStore
@@ -65,10 +65,10 @@ def train(
     `max_seconds` ends a run early (of training time, set-up and validation not counted); `stop` is asked before each
     step and ends it with a checkpoint to resume from.
 
-    Raises `UserError` where the folder holds another run, or `resume` finds none or one of another configuration.
+    Raises `UserError` where the folder holds something already, or, with `resume`, anything but a run of the same
+    configuration and dataset (a run stopped before it wrote anything begins).
     """
     device = torch.device(device)
-    torch.set_flush_denormal(True)  # transmittance behind a surface fades into denormals: a third of the time on a CPU
     settings = config.training
     avatar, state, optimizer = _begin(dataset, run, config, device, resume)
     log = RunLog(run / "log.jsonl", state.step)
@@ -78,8 +78,8 @@ def train(
     errors = [torch.tensor(value, device=device) for value in state.errors]
     progress.start("training", settings.steps)
     progress.advance(step)
-    clock = time.perf_counter()
-    while step < settings.steps and not stop() and (max_seconds is None or seconds < max_seconds):
+    clock, stopped = time.perf_counter(), False
+    while step < settings.steps and not (stopped := stop()) and (max_seconds is None or seconds < max_seconds):
         loss, error = training_step(avatar, optimizer, frames, settings, step)
         losses.append(loss)
         errors.append(error)
@@ -106,10 +106,9 @@ def train(
     seconds, _ = _lap(seconds, clock, device)
     final = _state(step, seconds, losses, errors)
     _save(run, avatar, config, final, optimizer)
-    finished = not stop()
-    if finished:
+    if not stopped:
         save_checkpoint(run / "avatar.safetensors", avatar, config, final)
-    return TrainingResult(avatar, run / "avatar.safetensors", final, log.validation, finished)
+    return TrainingResult(avatar, run / "avatar.safetensors", final, log.validation, not stopped)
 
 
 def training_step(
@@ -151,7 +150,7 @@ def describe(dataset: Dataset) -> Subject:
         rest_pose=tuple(tuple(map(float, row)) for row in train_split.camera_to_head[rest]),
         train_frames=len(train_split),
         frame_rate=dataset.frame_rate,
-        source=dataset.root.name,
+        source=str(dataset.source.get("file") or dataset.root.name),
     )
 
 
@@ -167,10 +166,8 @@ def _begin(
     subject = describe(dataset)
     newest = next(checkpoints(run), None) if resume else None
     if resume and (run / "config.json").is_file():
-        saved = json.loads((run / "config.json").read_text())["config"]
-        if saved != to_json(config):
-            raise UserError(f"{run} was begun with other settings ({first_difference(saved, to_json(config))}): resume with those, or choose a new folder")
-    elif not resume:
+        _check_same_settings(run, config)
+    elif not (resume and _untouched(run)):
         refuse_existing(run)
     if newest is None:
         write_json(run / "config.json", {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()})
@@ -188,6 +185,26 @@ def _begin(
     optimizer = make_optimizer(saved_run.avatar, config.training)
     restore_optimizer(optimizer, saved_run.avatar, saved_run.optimizer)
     return saved_run.avatar, saved_run.state, optimizer
+
+
+def _check_same_settings(run: Path, config: RunConfig) -> None:
+    """A run may be resumed to go on for more steps, with everything else as it was."""
+    stored, asked = read_json(run / "config.json"), to_json(config)
+    try:
+        saved = stored["config"]
+        saved["training"]["steps"] = asked["training"]["steps"]
+    except (KeyError, TypeError):
+        raise UserError(f"{run / 'config.json'} is not one that a training run wrote: choose a new folder") from None
+    if saved != asked:
+        raise UserError(
+            f"{run} was begun with other settings ({first_difference(saved, asked)}): resume with those, "
+            "or choose a new folder"
+        )
+
+
+def _untouched(run: Path) -> bool:
+    """Whether a run was stopped before its first file was whole: it goes on from the beginning."""
+    return not run.exists() or (run.is_dir() and all(path.name.startswith(".partial-") for path in run.iterdir()))
 
 
 def _save(run: Path, avatar: Avatar, config: RunConfig, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:

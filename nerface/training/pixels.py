@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-INSIDE_WEIGHT = 0.9  # NeRFace: a pixel inside the box weighs 0.9, one outside 0.1 (spec 4.2)
+ROUNDING_PX = 1e-3  # a fraction stored as float32 is off by up to 1e-7 of the image: that must not cost a row
 
 
 def pixel_boxes(boxes: Float[Tensor, "frames 4"], height: int, width: int) -> Int[Tensor, "frames 4"]:
     """Boxes in fractions as whole pixels, rounded down like the seed's: rows [0]:[1], columns [2]:[3]."""
     scale = torch.tensor([height, height, width, width], dtype=torch.float64)
-    return (boxes.double() * scale + 1e-6).floor().long()
+    return (boxes.double() * scale + ROUNDING_PX).floor().long()
 
 
 def inside_probability(boxes: Int[Tensor, "frames 4"], height: int, width: int, weight: float) -> Float[Tensor, " frames"]:

@@ -104,7 +104,7 @@ def test_first_poses_are_near() -> None:
     seen = predict(points, poses, FOCAL, CENTRE)[..., :2]
     found = first_poses(seen, face.vertices, np.ones(468), FOCAL, CENTRE)
     error = np.rad2deg(Rotation.from_matrix(found.rotation.transpose(0, 2, 1) @ poses.rotation).magnitude())
-    assert error.max() < 8
+    assert error.max() < 12  # perspective, which scaled orthography leaves out
     np.testing.assert_allclose(found.translation[:, 2], poses.translation[:, 2], rtol=0.15)
 
 
@@ -173,7 +173,7 @@ def test_the_solution_follows_the_projects_camera() -> None:
 
 def test_expression_does_not_move_the_head() -> None:
     """A still head that opens its mouth stays still to a fraction of a degree."""
-    observations, face, _ = toy_clip(0.1, frames=60)
+    face = toy_face()
     base = face.vertices - HEAD_ORIGIN_CM
     still = Poses(np.tile(np.eye(3), (60, 1, 1)), np.tile([0.0, 0, -55], (60, 1)), np.zeros(60))
     jaw = np.zeros_like(base)
@@ -260,7 +260,7 @@ def test_smoothing_takes_jitter_and_leaves_motion() -> None:
 
 
 def test_nothing_is_smoothed_over_a_gap() -> None:
-    problem, poses = track_problem(0.0, 0.05)
+    problem, poses = track_problem(0.0, 0.1)
     jump = poses.translation.copy()
     jump[30:, 0] += 6.0
     torn = replace(poses, translation=jump)
@@ -268,8 +268,12 @@ def test_nothing_is_smoothed_over_a_gap() -> None:
     joined = np.ones(58)
     joined[28:30] = 0
     problem = replace(problem, landmarks=predict(points, torn, FOCAL, CENTRE), joined=joined)
-    found = solve_track(problem, torn)
-    assert np.abs(found.translation[28:32, 0] - jump[28:32, 0]).max() < 0.1
+
+    def miss(some: TrackProblem) -> float:
+        return float(np.abs(solve_track(some, torn).translation[28:32, 0] - jump[28:32, 0]).max())
+
+    assert miss(problem) < 0.1
+    assert miss(replace(problem, joined=np.ones(58))) > 0.5
 
 
 def test_half_gain_is_where_it_is_said() -> None:

@@ -56,8 +56,8 @@ def test_lids_stay_in_front_of_the_eyeballs() -> None:
 
 def test_left_smile_lifts_the_corner_on_the_right_of_the_picture() -> None:
     moved = deform(SKIN, {"mouthSmileLeft": 1.0}) - deform(SKIN, {})
-    corner = np.argmin(np.where(SKIN.front, np.abs(SKIN.points[:, 0] - 2.4) + np.abs(SKIN.points[:, 1] - MOUTH_Y), np.inf))
-    other = np.argmin(np.where(SKIN.front, np.abs(SKIN.points[:, 0] + 2.4) + np.abs(SKIN.points[:, 1] - MOUTH_Y), np.inf))
+    x, y = SKIN.points[:, 0], np.where(SKIN.front, SKIN.points[:, 1], np.inf)
+    corner, other = (np.argmin(np.abs(x - place) + np.abs(y - MOUTH_Y)) for place in (2.4, -2.4))
     assert moved[corner, 1] > 0.4
     assert moved[corner, 0] > 0.4
     assert abs(moved[other, 1]) < 0.05

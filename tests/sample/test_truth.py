@@ -51,7 +51,8 @@ def as_captured(truth: Path, scale: float = 0.01) -> tuple[np.ndarray, np.ndarra
 
 def test_another_frame_and_scale_are_no_error(tmp_path: Path, truth: Path) -> None:
     poses, scores = as_captured(truth)
-    report = compare_with_truth(write_dataset(tmp_path / "set", poses, scores, CAMERA.fx * 256 / 300, [5, 8, 300, 300]), truth)
+    folder = write_dataset(tmp_path / "set", poses, scores, CAMERA.fx * 256 / 300, [5, 8, 300, 300])
+    report = compare_with_truth(folder, truth)
     assert report.frames == FRAMES
     assert report.rotation_error_deg < 1e-4
     assert report.across_error_mm < 1e-6
@@ -76,7 +77,8 @@ def test_known_errors_are_found(tmp_path: Path, truth: Path) -> None:
     head_to_camera[:, 2, 3] += np.where(np.arange(FRAMES) % 2, 0.5, -0.5)  # 5 mm in depth
     poses = np.linalg.inv(head_to_camera)
     scores[:, NAMES.index("jawOpen")] *= -1
-    report = compare_with_truth(write_dataset(tmp_path / "set", poses, scores, 1.2 * CAMERA.fx, [0, 0, 256, 256]), truth)
+    folder = write_dataset(tmp_path / "set", poses, scores, 1.2 * CAMERA.fx, [0, 0, 256, 256])
+    report = compare_with_truth(folder, truth)
     assert report.rotation_error_deg == pytest.approx(2.0, abs=0.15)
     assert report.depth_error_mm == pytest.approx(5.0, abs=0.3)
     assert report.across_error_mm < 1.0

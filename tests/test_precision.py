@@ -1,0 +1,35 @@
+"""Number formats and devices are chosen in one place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nerface.errors import UserError
+from nerface.precision import PRECISIONS, autocast, pick_device
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_matrix_products_run_in_the_stated_format(precision, device):
+    with autocast(device, precision):
+        product = torch.ones(4, 4, device=device) @ torch.ones(4, 4, device=device)
+    half = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    assert product.dtype == (torch.bfloat16 if half else torch.float32)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="fp32, bf16"):
+        autocast(torch.device("cpu"), "fp8")
+
+
+def test_the_device_is_named_or_found(monkeypatch):
+    assert pick_device("cpu").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device(None) == pick_device("auto") == torch.device("cuda")
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device(None) == pick_device("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="no CUDA device"):
+        pick_device("cuda")
+    with pytest.raises(UserError, match="gpu"):
+        pick_device("gpu")

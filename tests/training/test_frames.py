@@ -1,0 +1,74 @@
+"""What a training step is handed: the right colours, the right frames, and chance where the plate is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nerface.training.frames import FrameStore
+from nerface.training.pixels import inside_probability
+
+
+def generator(store: FrameStore, seed: int = 0) -> torch.Generator:
+    return torch.Generator(store.device).manual_seed(seed)
+
+
+def test_a_batch_holds_what_the_dataset_stores(tiny_dataset, device):
+    store = FrameStore(tiny_dataset, device)
+    assert len(store) == 4
+    batch = store.draw(3, 100, 0.9, generator(store))
+    assert batch.pixels.shape == (99, 2)  # as many of each frame
+    assert len(set(batch.frames.tolist())) == 3
+    split = tiny_dataset.train
+    for number, (row, column) in enumerate(batch.pixels.tolist()):
+        frame = int(batch.frames[number // 33])
+        assert np.allclose(batch.target[number].cpu() * 255, split.images[frame, row, column], atol=1e-3)
+    for number, frame in enumerate(batch.frames.tolist()):
+        assert np.allclose(batch.camera_to_head[number].cpu(), split.camera_to_head[frame])
+        assert np.allclose(batch.expression[number].cpu(), split.expressions[frame])
+
+
+def test_equal_seeds_draw_equal_batches(tiny_dataset, device):
+    store = FrameStore(tiny_dataset, device)
+    one, same, other = (store.draw(2, 64, 0.9, generator(store, seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.pixels, same.pixels)
+    assert torch.equal(one.background, same.background)
+    assert torch.equal(one.frames, same.frames)
+    assert not torch.equal(one.pixels, other.pixels)
+
+
+def test_more_frames_than_there_are(tiny_dataset):
+    batch = FrameStore(tiny_dataset, torch.device("cpu")).draw(8, 64, 0.9, torch.Generator().manual_seed(0))
+    assert sorted(batch.frames.tolist()) == [0, 1, 2, 3]
+    assert batch.pixels.shape == (64, 2)
+
+
+def test_the_share_of_pixels_inside_the_head_s_box(tiny_dataset):
+    store = FrameStore(tiny_dataset, torch.device("cpu"))
+    batch = store.draw(4, 40_000, 0.9, torch.Generator().manual_seed(0))
+    chance = inside_probability(store.boxes, store.height, store.width, 0.9)
+    pixels = batch.pixels.reshape(4, -1, 2)
+    for number, frame in enumerate(batch.frames.tolist()):
+        top, bottom, left, right = store.boxes[frame].tolist()
+        rows, columns = pixels[number].unbind(-1)
+        inside = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
+        assert float(inside.float().mean()) == pytest.approx(float(chance[frame]), abs=5 * 0.5 / 10_000**0.5)
+
+
+def test_unseen_plate_pixels_get_random_backgrounds(tiny_dataset, device):
+    unseen = np.array(tiny_dataset.background_unseen)
+    unseen[:, :] = False
+    unseen[5:10, 6:12] = True
+    store = FrameStore(replace(tiny_dataset, background_unseen=unseen), device)
+    batch = store.draw(4, 4000, 0.9, generator(store))
+    plate = torch.from_numpy(np.array(tiny_dataset.background)).to(device)[batch.pixels[:, 0], batch.pixels[:, 1]] / 255
+    unknown = torch.from_numpy(unseen).to(device)[batch.pixels[:, 0], batch.pixels[:, 1]]
+    assert unknown.sum() > 500
+    assert torch.allclose(batch.background[~unknown], plate[~unknown])
+    made_up = batch.background[unknown]
+    assert float(made_up.mean()) == pytest.approx(0.5, abs=0.05)
+    assert float(made_up.var()) == pytest.approx(1 / 12, abs=0.02)
+    assert ((made_up - plate[unknown]).abs().amax(-1) > 1e-3).all()
