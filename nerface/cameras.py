@@ -12,7 +12,7 @@ from nerface.types import Camera, Intrinsics
 def pixel_directions(
     intrinsics: Intrinsics, rows: Int[Tensor, " pixels"], columns: Int[Tensor, " pixels"]
 ) -> Float[Tensor, "pixels 3"]:
-    """Camera-space directions `((u - W cx) / fx, -(v - H cy) / fy, -1)` of pixels, not normalised (NeRFace's loader)."""
+    """Camera-space directions `((u - W cx) / fx, -(v - H cy) / fy, -1)` of pixels, not normalised (as in NeRFace)."""
     x = (columns.to(torch.float32) - intrinsics.width * intrinsics.cx) / intrinsics.fx
     y = -(rows.to(torch.float32) - intrinsics.height * intrinsics.cy) / intrinsics.fy
     return torch.stack([x, y, -torch.ones_like(x)], dim=-1)

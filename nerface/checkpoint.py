@@ -92,7 +92,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
             text = (file.metadata() or {}).get("nerface")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file ({error}): was it cut short, or is it something else?") from None
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}): was it cut short, or is it something else?"
+        ) from None
     if text is None:
         raise UserError(f"{path} is a safetensors file, but not one that nerface wrote")
     try:
@@ -113,7 +115,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     try:
         avatar.load_state_dict(model)
     except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit its configuration ({str(error).splitlines()[1].strip()})") from None
+        fault = str(error).splitlines()[1].strip()
+        raise UserError(f"{path}: its weights do not fit its configuration ({fault})") from None
     optimizer = {name[len("optimizer.") :]: value for name, value in tensors.items() if name.startswith("optimizer.")}
     return Checkpoint(avatar.to(device), config, state, optimizer)
 
@@ -124,7 +127,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, avatar: Avatar, saved: d
     Raises `UserError` where `saved` is empty (an avatar file) or of other parameters.
     """
     if not saved:
-        raise UserError("the file holds no optimiser state: training goes on from a checkpoint, not from an avatar file")
+        raise UserError("the file holds no optimiser state: training goes on from a checkpoint, not an avatar file")
     by_name = dict(avatar.named_parameters())
     for name, value in saved.items():
         parameter_name, _, key = name.rpartition(".")

@@ -82,7 +82,8 @@ def from_json(value: dict[str, Any], where: str) -> RunConfig:
     value = {**value, "avatar": dict(value["avatar"])}
     kind = value["avatar"].pop("kind", None)
     if not isinstance(kind, str) or kind not in CONFIGS:
-        raise UserError(f"{where} is of the field '{kind}', which this version does not know (known: {', '.join(CONFIGS)})")
+        known = ", ".join(CONFIGS)
+        raise UserError(f"{where} is of the field '{kind}', which this version does not know (known: {known})")
     avatar = build(CONFIGS[kind], value.pop("avatar"), where, "avatar")
     return typing.cast(RunConfig, dataclasses.replace(build(RunConfig, value, where, ""), avatar=avatar))
 

@@ -60,3 +60,19 @@ def test_resized_intrinsics_keep_fractions():
     half = ODD.resized(74, 46)
     assert (half.fx, half.fy, half.cx, half.cy) == (-620.0, 590.0, 0.44, 0.57)
     assert (half.width, half.height) == (74, 46)
+
+
+@pytest.mark.parametrize("fx_sign", [1, -1])
+@pytest.mark.parametrize("shear", [0.0, 0.03])
+def test_float32_rays_and_projection_agree_at_full_size(fx_sign, shear, device):
+    """What training and rendering use: float32, a wide picture, an off-centre principal point, a sheared pose."""
+    inner = Intrinsics(fx=fx_sign * 2600.0, fy=2450.0, cx=0.37, cy=0.61, width=1280, height=720)
+    pose = turned_pose(float(fx_sign)).float()
+    pose[:3, :3] = pose[:3, :3] @ torch.tensor([[1.0, shear, 0.0], [0.0, 1.0 + shear, -shear], [shear, 0.0, 1.0]])
+    pose = pose.to(device)
+    pixels = all_pixels(inner, device)[::97]
+    origins, directions = to_head_space(pixel_directions(inner, pixels[:, 0], pixels[:, 1]), pose)
+    for depth in (0.2, 0.5, 0.8):
+        seen = project(Camera(inner, pose), origins + depth * directions)
+        assert (seen[:, :2] - pixels.flip(-1)).abs().max() < 0.01
+        assert torch.allclose(seen[:, 2], torch.full_like(seen[:, 2], depth), atol=1e-5)

@@ -15,7 +15,8 @@ from nerface.fields.paper_field import FieldConfig, PaperField
 from nerface.rendering.volume import SamplingConfig, render_rays
 from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 
-# Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB in float32.
+# Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB in
+# float32.
 CHUNK_SAMPLES = {"cpu": 1 << 16, "cuda": 1 << 19}
 EXPRESSION_DIVISOR = 3.0  # NeRFace feeds its coefficients divided by 3 (spec 3.2)
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
@@ -97,7 +98,8 @@ class PaperAvatar(Avatar):
         wanted = all_pixels(inner, self.device) if pixels is None else pixels.to(self.device)
         row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
         plate = None if condition.background is None else condition.background.to(self.device)
-        chunk = max(1, CHUNK_SAMPLES.get(self.device.type, 1 << 16) // (self.config.sampling.coarse + self.config.sampling.fine))
+        samples = self.config.sampling.coarse + self.config.sampling.fine
+        chunk = max(1, CHUNK_SAMPLES.get(self.device.type, 1 << 16) // samples)
         parts = []
         for start in range(0, wanted.shape[0], chunk):
             some = wanted[start : start + chunk]

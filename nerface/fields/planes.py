@@ -60,6 +60,9 @@ class BlendedPlanes(nn.Module):
         return torch.cat([moving, still], dim=1).transpose(1, 2)
 
 
-def _look_up(planes: Float[Tensor, "N C side side"], places: Float[Tensor, "N points 2"]) -> Float[Tensor, "N C points"]:
+def _look_up(
+    planes: Float[Tensor, "N C side side"], places: Float[Tensor, "N points 2"]
+) -> Float[Tensor, "N C points"]:
+    planes, grid = planes.to(places.dtype), places[:, None]
     with torch.autocast(planes.device.type, enabled=False):
-        return F.grid_sample(planes.to(places.dtype), places[:, None], padding_mode="border", align_corners=True)[:, :, 0]
+        return F.grid_sample(planes, grid, padding_mode="border", align_corners=True)[:, :, 0]

@@ -58,7 +58,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = SILENT,
 ) -> TrainingResult:
-    """Train an avatar on `dataset` and write the run's folder: config.json, log.jsonl, checkpoints/, avatar.safetensors.
+    """Train an avatar on `dataset`; write the run's folder: config.json, log.jsonl, checkpoints/, avatar.safetensors.
 
     A run stopped at any moment goes on with `resume` from its newest checkpoint exactly: everything random in step i is
     drawn from a generator seeded with (seed, i), so weights, optimiser and the number i are the whole state.
@@ -89,14 +89,16 @@ def train(
             mean, level = float(torch.stack(losses).mean()), float(psnr(torch.stack(errors).mean()))
             losses, errors = [], []
             seconds, clock = _lap(seconds, clock)
-            log.write({"step": step, "loss": mean, "psnr": level, "lr": learning_rate(settings, step), "seconds": seconds})
+            rate = learning_rate(settings, step)
+            log.write({"step": step, "loss": mean, "psnr": level, "lr": rate, "seconds": seconds})
             held_out = "" if log.validation is None else f", held out {log.validation:.2f}"
             progress.advance(0, f"PSNR {level:.2f} dB{held_out}")
             if not np.isfinite(mean):
-                raise UserError(f"{run}: the loss is not a number any more at step {step}: lower training.learning_rate")
+                raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
         if len(validation) and (step % settings.validate_every == 0 or step == settings.steps):
             seconds, _ = _lap(seconds, clock, device)
-            log.write({"step": step, "validation_psnr": validation.psnr(avatar, settings.precision), "seconds": seconds})
+            level = validation.psnr(avatar, settings.precision)
+            log.write({"step": step, "validation_psnr": level, "seconds": seconds})
             clock = time.perf_counter()
         if step % settings.save_every == 0 and step != settings.steps:
             seconds, _ = _lap(seconds, clock, device)
@@ -114,7 +116,7 @@ def train(
 def training_step(
     avatar: Avatar, optimizer: torch.optim.Optimizer, frames: FrameStore, settings: TrainingConfig, step: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step of gradient descent; gives the loss and the squared error of the last rendering (detached, on device)."""
+    """One step of gradient descent; gives the loss and the last rendering's squared error (detached, on device)."""
     generator = torch.Generator(frames.device).manual_seed(settings.seed * 1_000_003 + step)
     batch = frames.draw(settings.frames, settings.rays, settings.inside_weight, generator)
     with autocast(frames.device, settings.precision):
@@ -170,7 +172,8 @@ def _begin(
     elif not (resume and _untouched(run)):
         refuse_existing(run)
     if newest is None:
-        write_json(run / "config.json", {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()})
+        record = {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()}
+        write_json(run / "config.json", record)
         torch.manual_seed(config.training.seed)
         avatar = build_avatar(config.avatar, subject)
         assert dataset.background is not None

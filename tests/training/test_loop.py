@@ -265,6 +265,15 @@ def test_a_step_moves_only_the_latent_codes_in_use(tiny_dataset):
     assert int(moved.sum()) == settings.frames
 
 
+def test_every_step_and_every_seed_draws_anew(tiny_dataset):
+    store, losses = FrameStore(tiny_dataset, torch.device("cpu")), []
+    for seed, step in ((1, 0), (1, 1), (2, 0), (1, 0)):
+        avatar, settings = avatar_for(tiny_dataset), toy_run(seed=seed).training
+        losses.append(float(training_step(avatar, make_optimizer(avatar, settings), store, settings, step)[0]))
+    assert len(set(losses)) == 3
+    assert losses[0] == losses[3]
+
+
 def test_the_latent_penalty_pulls_codes_to_zero(tiny_dataset):
     norms = []
     for penalty in (0.0, 10.0):
@@ -289,7 +298,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(how, tmp_path):
     found = subprocess.run(command, cwd=KILLED.parents[2], capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr
     kills = int(found.stdout.split()[-1])
-    assert kills >= 5
+    assert kills >= 3
     same_curves(tmp_path / "whole", tmp_path / "run", torch.device("cpu"))
     same_weights(tmp_path / "whole", tmp_path / "run")
     assert len(list(checkpoints(tmp_path / "run"))) == KEEP
