@@ -38,7 +38,8 @@ def main() -> None:
                 pictures.setdefault(precision, []).append(avatar.render(view.camera, condition).colour.cpu())
             seconds.append(time.perf_counter() - start)
         peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else float("nan")
-        print(f"{precision}: median {1000 * statistics.median(seconds[2:]):.0f} ms a frame, peak {peak:.2f} GB", flush=True)
+        median = 1000 * statistics.median(seconds[2:])
+        print(f"{precision}: median {median:.0f} ms a frame, peak {peak:.2f} GB", flush=True)
     errors = [torch.mean((a - b) ** 2) for a, b in zip(pictures["bf16"], pictures["fp32"])]
     print(f"bf16 against fp32: {min(float(-10 * torch.log10(e)) for e in errors):.1f} dB at worst")
 

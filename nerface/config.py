@@ -18,7 +18,7 @@ from nerface.precision import PRECISIONS
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How a field is trained. The defaults are NeRFace's, but for `frames` (the seed draws a step from one image).
+    """How a field is trained. The defaults are NeRFace's.
 
     `rays` pixels a step, drawn from `frames` training frames, `inside_weight` the seed's 0.9 : 0.1 preference for the
     head's box; Adam with `learning_rate` falling by `decay_factor` every `decay_steps`; `latent_penalty` times the norm
@@ -28,7 +28,7 @@ class TrainingConfig:
 
     steps: int = 400_000
     rays: int = 2048
-    frames: int = 8
+    frames: int = 1
     learning_rate: float = 5e-4
     decay_factor: float = 0.1
     decay_steps: int = 250_000

@@ -100,7 +100,7 @@ class Avatar(nn.Module, ABC):
         if choice == "zero":
             return torch.zeros_like(codes[0])
         kind, _, number = choice.partition(":")
-        if kind == "frame" and number.isdigit() and int(number) < codes.shape[0]:
+        if kind == "frame" and number.isdecimal() and int(number) < codes.shape[0]:
             return codes[int(number)]
         raise UserError(
             f"latent code '{choice}' is not known: use mean, zero, or frame:K with K from 0 to {codes.shape[0] - 1}"

@@ -34,6 +34,10 @@ class FieldConfig:
     def __post_init__(self) -> None:
         if self.trunk_layers < 1 or self.colour_layers < 1:
             raise ValueError("a field needs at least one trunk layer and one colour layer")
+        if self.width < 1 or self.colour_width < 1:
+            raise ValueError(f"layers need at least one channel: width {self.width}, colour_width {self.colour_width}")
+        if self.position_frequencies < 0 or self.direction_frequencies < 0:
+            raise ValueError("numbers of frequencies cannot be negative")
         if self.skip_layer is not None and not 0 < self.skip_layer < self.trunk_layers:
             raise ValueError(f"skip_layer must be between 1 and {self.trunk_layers - 1}, or None: {self.skip_layer}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nerface.evaluation.evaluate import write_png
 from nerface.evaluation.report import Series, curves
-from nerface.training.loop import read_log
+from nerface.training.log import read_log
 
 
 def write_training_curves(run: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
-from nerface.files import read_json, refuse_existing, whole_file, write_json
+from nerface.files import read_json, refuse_existing, write_json
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
 from nerface.training.frames import FrameStore
+from nerface.training.log import RunLog
 from nerface.training.losses import colour_loss, latent_loss, psnr
 from nerface.training.validation import Validation
 
@@ -55,6 +56,7 @@ def train(
     device: torch.device | str = "cpu",
     resume: bool = False,
     max_seconds: float | None = None,
+    tensorboard: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = SILENT,
 ) -> TrainingResult:
@@ -63,7 +65,7 @@ def train(
     A run stopped at any moment goes on with `resume` from its newest checkpoint exactly: everything random in step i is
     drawn from a generator seeded with (seed, i), so weights, optimiser and the number i are the whole state.
     `max_seconds` ends a run early (of training time, set-up and validation not counted); `stop` is asked before each
-    step and ends it with a checkpoint to resume from.
+    step and ends it with a checkpoint to resume from. `tensorboard` adds event files (extra `[tensorboard]`).
 
     Raises `UserError` where the folder holds something already, or, with `resume`, anything but a run of the same
     configuration and dataset (a run stopped before it wrote anything begins).
@@ -71,7 +73,7 @@ def train(
     device = torch.device(device)
     settings = config.training
     avatar, state, optimizer = _begin(dataset, run, config, device, resume)
-    log = RunLog(run / "log.jsonl", state.step)
+    log = RunLog(run / "log.jsonl", state.step, tensorboard)
     frames, validation = FrameStore(dataset, device), Validation(dataset, device, settings.seed)
     step, seconds = state.step, state.seconds
     losses = [torch.tensor(value, device=device) for value in state.losses]
@@ -79,7 +81,8 @@ def train(
     progress.start("training", settings.steps)
     progress.advance(step)
     clock, stopped = time.perf_counter(), False
-    while step < settings.steps and not (stopped := stop()) and (max_seconds is None or seconds < max_seconds):
+    budget = math.inf if max_seconds is None else max_seconds
+    while step < settings.steps and not (stopped := stop()) and seconds + time.perf_counter() - clock < budget:
         loss, error = training_step(avatar, optimizer, frames, settings, step)
         losses.append(loss)
         errors.append(error)
@@ -88,13 +91,13 @@ def train(
         if step % settings.log_every == 0 or step == settings.steps:
             mean, level = float(torch.stack(losses).mean()), float(psnr(torch.stack(errors).mean()))
             losses, errors = [], []
+            if not math.isfinite(mean):
+                raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
             seconds, clock = _lap(seconds, clock)
             rate = learning_rate(settings, step)
             log.write({"step": step, "loss": mean, "psnr": level, "lr": rate, "seconds": seconds})
             held_out = "" if log.validation is None else f", held out {log.validation:.2f}"
             progress.advance(0, f"PSNR {level:.2f} dB{held_out}")
-            if not np.isfinite(mean):
-                raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
         if len(validation) and (step % settings.validate_every == 0 or step == settings.steps):
             seconds, _ = _lap(seconds, clock, device)
             level = validation.psnr(avatar, settings.precision)
@@ -225,41 +228,3 @@ def _lap(seconds: float, clock: float, device: torch.device | None = None) -> tu
         torch.cuda.synchronize(device)
     now = time.perf_counter()
     return seconds + now - clock, now
-
-
-class RunLog:
-    """The run's log: one JSON object a line. Lines beyond the step from which a run goes on are dropped."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        kept = [line for line in _lines(path) if line["step"] <= step]
-        with whole_file(path) as partial:
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        found = [line["validation_psnr"] for line in kept if "validation_psnr" in line]
-        self.validation: float | None = found[-1] if found else None
-        self._file = path.open("a")
-
-    def write(self, line: dict[str, float]) -> None:
-        """Append one line, on disk at once."""
-        self.validation = line.get("validation_psnr", self.validation)
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def read_log(run: Path) -> list[dict[str, float]]:
-    """The lines of a run's log, oldest first."""
-    return list(_lines(run / "log.jsonl"))
-
-
-def _lines(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:  # a line cut short by a kill
-            continue
-    return lines

@@ -22,7 +22,8 @@ from nerface.fields.planes import PlanesConfig
 from nerface.presets import preset
 from nerface.training import loop
 from nerface.training.frames import FrameStore
-from nerface.training.loop import learning_rate, make_optimizer, read_log, train, training_step
+from nerface.training.log import read_log
+from nerface.training.loop import learning_rate, make_optimizer, train, training_step
 from nerface.types import Condition
 from tests.data.make import write_tiny_dataset
 from tests.toys import AVATAR, avatar_for, toy_run
