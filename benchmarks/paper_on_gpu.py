@@ -1,6 +1,6 @@
 """Train the paper preset and evaluate it on the held-out frames: paper_on_gpu.py DATASET OUT --steps N | --minutes M
 
-Prints one line a step of the plan, and writes the run and one evaluation per latent choice into OUT. Made the figures of
+Writes the run and one evaluation per latent choice into OUT, and prints a line for each. Made the figures of
 docs/results.md and docs/performance.md.
 """
 
@@ -41,8 +41,8 @@ def main() -> None:
         whole, head, still = found.means.whole, found.means.head, found.means.still
         print(
             f"{given.dataset}: {len(found.frames)} test frames, latent {latent}: whole frame L1 {whole.l1:.4f} PSNR "
-            f"{whole.psnr:.2f} SSIM {whole.ssim:.4f}; head box L1 {head.l1:.4f} PSNR {head.psnr:.2f} SSIM {head.ssim:.4f}; "
-            f"best still {still.psnr:.2f}; {1000 * found.seconds_per_frame:.0f} ms a frame; "
+            f"{whole.psnr:.2f} SSIM {whole.ssim:.4f}; head box L1 {head.l1:.4f} PSNR {head.psnr:.2f} SSIM "
+            f"{head.ssim:.4f}; best still {still.psnr:.2f}; {1000 * found.seconds_per_frame:.0f} ms a frame; "
             f"evaluated in {time.perf_counter() - start:.0f} s",
             flush=True,
         )

@@ -19,10 +19,11 @@ def picture(width: int, height: int, shift: int = 0) -> np.ndarray:
     return image
 
 
-def decode(path) -> tuple[list[np.ndarray], av.video.stream.VideoStream]:
+def decode(path) -> tuple[list[np.ndarray], Fraction]:
+    """Frames and frame rate of a video."""
     with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)], stream
+        rate = container.streams.video[0].average_rate
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)], rate
 
 
 @pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
@@ -36,9 +37,9 @@ def test_frames_colours_rate_and_even_size(tmp_path, monkeypatch, encoder, size)
         for shift in range(5):
             writer.write(picture(width, height, shift))
     assert writer.encoder == encoder
-    frames, stream = decode(tmp_path / "out" / "v.mp4")
+    frames, rate = decode(tmp_path / "out" / "v.mp4")
     assert len(frames) == writer.frames_written == 5
-    assert stream.average_rate == Fraction(30000, 1001)
+    assert rate == Fraction(30000, 1001)
     assert frames[0].shape == (height + height % 2, width + width % 2, 3)
     expected = np.pad(picture(width, height), ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     columns = np.r_[: width // 2 - 8, width // 2 + 8 : frames[0].shape[1]]  # away from the colour edge of 4:2:0

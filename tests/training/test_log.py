@@ -19,7 +19,8 @@ def test_lines_come_back(tmp_path):
 
 
 def test_resuming_drops_later_and_broken_lines(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 5, "validation_psnr": 3.0}\n{"step": 10, "loss": 1}\n{"step": 15, "lo')
+    lines = ['{"step": 5, "validation_psnr": 3.0}', '{"step": 10, "loss": 1}', '{"step": 15, "lo']
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
     log = RunLog(tmp_path / "log.jsonl", 5)
     log.write({"step": 6, "loss": 2.0})
     log.close()
