@@ -1,3 +1,63 @@
-"""nerface: from a video of one person to a drivable 4D facial avatar."""
+"""nerface: from a video of one person to a drivable 4D facial avatar.
+
+The public names below are loaded when they are first asked for, so that `import nerface` itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nerface.capture.options import CaptureOptions
+    from nerface.capture.pipeline import capture
+    from nerface.checkpoint import load_avatar
+    from nerface.create import CreateOptions, create
+    from nerface.data.dataset import load_dataset
+    from nerface.errors import UserError
+    from nerface.evaluation.evaluate import evaluate
+    from nerface.presets import preset
+    from nerface.rendering.sequence import render_video
+    from nerface.training.loop import train
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CaptureOptions",
+    "CreateOptions",
+    "UserError",
+    "__version__",
+    "capture",
+    "create",
+    "evaluate",
+    "load_avatar",
+    "load_dataset",
+    "preset",
+    "render_video",
+    "train",
+]
+
+# Two functions have the name of the module that holds them; such modules can be called (nerface.callable_module).
+_HOMES = {
+    "CaptureOptions": "capture.options",
+    "CreateOptions": "create",
+    "UserError": "errors",
+    "capture": "capture.pipeline",
+    "create": "create",
+    "evaluate": "evaluation.evaluate",
+    "load_avatar": "checkpoint",
+    "load_dataset": "data.dataset",
+    "preset": "presets",
+    "render_video": "rendering.sequence",
+    "train": "training.loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

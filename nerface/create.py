@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
+from nerface.callable_module import make_callable
 from nerface.capture import CaptureOptions, capture
 from nerface.capture.landmarker import FaceLandmarker
+from nerface.capture.video import probe
 from nerface.checkpoint import load_avatar
 from nerface.config import RunConfig, first_difference, to_json
 from nerface.data.dataset import Dataset, load_dataset
+from nerface.data.images import read_image
 from nerface.driving.views import orbit_views
 from nerface.errors import UserError
 from nerface.evaluation.evaluate import EvaluationOptions, evaluate
@@ -29,6 +33,7 @@ from nerface.training.curves import write_training_curves
 from nerface.training.loop import train
 from nerface.weights import find_weights, sha256_of
 
+RECORD = "create.json"
 SHOWCASE_SHARE = 0.8  # the showcase turns the camera by this share of the yaw and pitch seen in training
 
 
@@ -70,64 +75,109 @@ def create(
 
     Raises `UserError` for bad input, and where `folder` holds something (another run; or this one, without `resume`).
     """
-    _claim(video, folder, options, resume)
+    fresh = _claim(video, folder, options, resume)
+    run, faces = folder / "run", folder / "faces.json"
     paths = Created(
-        folder, folder / "dataset", folder / "run" / "avatar.safetensors", folder / "evaluation", folder / "showcase.mp4", True
+        folder=folder,
+        dataset=folder / "dataset",
+        avatar=run / "avatar.safetensors",
+        evaluation=folder / "evaluation",
+        video=folder / "showcase.mp4",
+        finished=True,
     )
     if not paths.dataset.exists():
-        capture(video, paths.dataset, options.capture, progress)
-    dataset = load_dataset(paths.dataset, progress=progress)
+        try:
+            capture(video, paths.dataset, options.capture, progress)
+        except UserError:
+            if fresh:
+                _give_up(folder)
+            raise
+    dataset = load_dataset(paths.dataset, half_res=options.config.half_res, progress=progress)
     if not paths.avatar.exists():
         result = train(
             dataset,
-            folder / "run",
+            run,
             options.config,
             device=options.device,
-            resume=(folder / "run" / "config.json").exists(),
+            resume=True,  # also begins a run, and one that was killed before its first file was whole
             max_seconds=options.max_train_seconds,
             stop=stop,
             progress=progress,
         )
         if not result.finished:
             return dataclasses.replace(paths, finished=False)
+    if not (run / "curves.png").exists():
+        write_training_curves(run)
     avatar = load_avatar(paths.avatar, options.device)
     if not paths.evaluation.exists():
         evaluate(avatar, dataset, paths.evaluation, EvaluationOptions(), progress)
-    write_training_curves(folder / "run")
-    if not (folder / "faces.json").exists():
-        write_json(folder / "faces.json", check_rendered_faces(paths.evaluation, dataset, options.capture.weights))
+    if not faces.exists():
+        write_json(faces, check_rendered_faces(paths.evaluation, dataset, options.capture.weights))
     if not paths.video.exists():
         showcase(avatar, dataset, paths.video, progress)
     return paths
 
 
-def _claim(video: Path, folder: Path, options: CreateOptions, resume: bool) -> None:
-    """Make `folder` this job's, or check that it already is."""
-    if not video.is_file():
-        raise UserError(f"there is no video {video}")
+def _claim(video: Path, folder: Path, options: CreateOptions, resume: bool) -> bool:
+    """Make `folder` this job's (True), or check that it already is (False). Bad input is refused before it exists."""
+    options.capture.check()
+    probe(video)
     record = {
         "video": video.name,
         "sha256": sha256_of(video),
         "config": to_json(options.config),
-        "capture": {name: value for name, value in dataclasses.asdict(options.capture).items() if name not in ("weights", "threads")},
+        "capture": _capture_record(options.capture),
     }
-    file = folder / "create.json"
+    file = folder / RECORD
     if not file.exists():
-        refuse_existing(folder)
+        if not (resume and untouched(folder)):
+            refuse_existing(folder)
+        find_weights(options.capture.weights)
         folder.mkdir(parents=True, exist_ok=True)
-        return write_json(file, record)
-    if not resume:
-        raise UserError(f"{folder} already holds a run of {read_json(file)['video']}: add --resume to go on with it, or choose a new folder")
+        write_json(file, record)
+        return True
     saved = read_json(file)
+    if not isinstance(saved, dict) or saved.keys() != record.keys():
+        raise UserError(f"{file} is not one that `nerface create` wrote: choose a new folder")
+    if not resume:
+        raise UserError(
+            f"{folder} already holds a run of {saved['video']}: add --resume to go on with it, or choose a new folder"
+        )
     if saved != record:
-        raise UserError(f"{folder} was begun differently ({first_difference(saved, record)}): resume it with the same, or choose a new folder")
+        raise UserError(
+            f"{folder} was begun differently ({first_difference(saved, record)}): resume it with the same, "
+            "or choose a new folder"
+        )
+    return False
+
+
+def _capture_record(options: CaptureOptions) -> dict[str, Any]:
+    """The choices that decide what a dataset becomes."""
+    choices = dataclasses.asdict(options)
+    for name in ("weights", "threads"):  # where the networks lie and how they run are this machine's affair
+        choices.pop(name)
+    return choices
+
+
+def untouched(folder: Path) -> bool:
+    """Whether a job was stopped before its first file was whole: it goes on from the beginning."""
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name.startswith(".partial-") for path in folder.iterdir())
+    )
+
+
+def _give_up(folder: Path) -> None:
+    """Take back a folder in which nothing came to be, so that another try finds its name free."""
+    shutil.rmtree(folder / ".capture-dataset", ignore_errors=True)
+    (folder / RECORD).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody else put something there
+        folder.rmdir()
 
 
 def check_rendered_faces(evaluation: Path, dataset: Dataset, weights: Path | None) -> dict[str, Any]:
     """Let the landmark net judge the renders of the test frames against the frames themselves (JSON values)."""
     landmarker = FaceLandmarker(find_weights(weights).face_landmarker)
-    files = sorted((evaluation / "renders").glob("*.png"))
-    renders = (cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) for file in files)
+    renders = (read_image(file) for file in sorted((evaluation / "renders").glob("*.png")))
     check = check_faces(renders, (np.asarray(frame.image) for frame in dataset.splits["test"]), landmarker)
     value = dataclasses.asdict(check)
     value["correlations"] = {name: number for name, number in check.correlations.items() if np.isfinite(number)}
@@ -150,3 +200,6 @@ def pose_spread(camera_to_head: torch.Tensor) -> tuple[float, float]:
     limits = torch.tensor([0.05, 0.95], dtype=torch.float64)
     low_high = [torch.quantile(angle, limits) for angle in (yaw, pitch)]
     return tuple(float(pair[1] - pair[0]) / 2 for pair in low_high)  # type: ignore[return-value]
+
+
+make_callable(__name__)

@@ -59,10 +59,15 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
 
 
 def refuse_existing(folder: Path | str) -> None:
-    """Raise `UserError` where `folder` is a file or a folder with something in it."""
+    """Raise `UserError` where `folder` is a file, has something in it, or cannot be made."""
     folder = Path(folder)
     if folder.is_file():
         raise UserError(f"{folder} is a file, not a folder: choose another output folder")
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{folder} cannot be made: {nearest} is a file, not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{folder} cannot be written: no permission to write in {nearest}")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} already holds something and nothing is overwritten: choose a new folder")
 

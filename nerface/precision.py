@@ -31,6 +31,10 @@ def pick_device(name: str | None) -> torch.device:
         device = torch.device(str(name))
     except RuntimeError:
         raise UserError(f"there is no device '{name}': use cpu, cuda or cuda:K") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"the device '{name}' is not supported: use cpu, cuda or cuda:K")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"no CUDA device is available to this PyTorch ({torch.__version__})")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"there is no device '{name}': this machine has {torch.cuda.device_count()} CUDA devices")
     return device

@@ -25,8 +25,13 @@ def test_an_unknown_precision_is_refused():
 def test_the_device_is_named_or_found(monkeypatch):
     assert pick_device("cpu").type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device(None) == pick_device("auto") == torch.device("cuda")
     assert pick_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UserError, match="2 CUDA devices"):
+        pick_device("cuda:2")
+    with pytest.raises(UserError, match="not supported"):
+        pick_device("meta")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device(None) == pick_device("auto") == torch.device("cpu")
     with pytest.raises(UserError, match="no CUDA device"):

@@ -1,84 +1,81 @@
-"""The screen: progress bars with the time left, plain lines, and stopping with Ctrl-C."""
+"""The screen: progress and errors on standard error, results on standard output; stopping with Ctrl-C."""
 
 from __future__ import annotations
 
 import math
+import os
 import signal
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
-from rich.console import Console as RichConsole
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from nerface.apps.lines import PlainLines
+
+if TYPE_CHECKING:
+    from nerface.apps.bars import LiveBars
 
 LISTENING_S = 30.0  # a loop that has not asked for so long is over (the slowest step takes about ten seconds)
 
 
 class Console:
-    """A `nerface.progress.Progress` on standard error: live bars on a terminal, finished bars in a log."""
+    """A `nerface.progress.Progress`: live bars on a terminal, plain lines elsewhere.
+
+    Results end the bars, so that they come last on the screen, and go to standard output alone.
+    """
 
     def __init__(self) -> None:
-        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._bars = Progress(
-            TextColumn("{task.description:>22}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.rich,
-            refresh_per_second=4,
-        )
-        self._task: TaskID | None = None
+        self.task_began = -math.inf  # on the clock of time.monotonic
+        self._screen: LiveBars | PlainLines = _screen()
 
     def __enter__(self) -> Console:
-        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        self._screen.end()
 
     def start(self, task: str, total: int) -> None:
-        """Begin a new bar; the one before it is taken as finished."""
-        if self._task is not None:
-            self._bars.stop_task(self._task)
-        self._task = self._bars.add_task(task, total=total, note="")
+        """Begin a task; the one before it is taken as finished."""
+        self.task_began = time.monotonic()
+        self._screen.start(task, total)
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Move the bar, and change its note where one is given."""
-        if self._task is None:
-            return
-        if note:
-            self._bars.update(self._task, advance=steps, note=note)
-        else:
-            self._bars.update(self._task, advance=steps)
+        """Count on, and change the note where one is given."""
+        self._screen.advance(steps, note)
 
     def say(self, line: str) -> None:
-        """Print a line above the bars."""
-        self.rich.print(line, markup=False)
+        """A line about the work, on standard error."""
+        if self._screen.finished:
+            self._screen.end()
+        self._screen.say(line)
 
     def show(self, text: str) -> None:
-        """Print a table as it is."""
-        self.rich.print(text.rstrip("\n"), markup=False)
+        """A result, on standard output."""
+        self._screen.end()
+        print(text.rstrip("\n"), flush=True)
 
     def wrote(self, path: Path, what: str) -> None:
         """Tell what lies where."""
-        self.say(f"wrote {path}  ({what})")
+        self.show(f"wrote {path}  ({what})")
+
+
+def _screen() -> LiveBars | PlainLines:
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return PlainLines(sys.stderr)
+    from rich.console import Console as RichConsole
+
+    from nerface.apps.bars import LiveBars
+
+    return LiveBars(RichConsole(stderr=True, highlight=False))
 
 
 class StopOnSignal:
     """While entered, Ctrl-C or SIGTERM asks a loop to stop after its step; called, it tells whether that was asked.
 
-    A second Ctrl-C interrupts at once, and so does the first while no loop is asking.
+    A second Ctrl-C interrupts at once, and so does the first while no loop is asking: when a task has begun since one
+    last asked, or none has asked for a while.
     """
 
     def __init__(self, console: Console) -> None:
@@ -97,7 +94,9 @@ class StopOnSignal:
         return self._asked
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or time.monotonic() - self._last_call > LISTENING_S:
+        listening = time.monotonic() - self._last_call <= LISTENING_S and self._console.task_began <= self._last_call
+        if self._asked or not listening:
             raise KeyboardInterrupt
         self._asked = True
-        self._console.say("stopping after this step (once more: at once)")
+        with suppress(RuntimeError):  # the signal came while a line was being written
+            self._console.say("stopping after this step (once more: at once)")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,23 +13,24 @@ import torch
 from nerface.apps.console import Console, StopOnSignal
 from nerface.config import RunConfig, override
 from nerface.errors import UserError
+from nerface.files import read_json
 from nerface.precision import pick_device
 from nerface.presets import capture_size, preset
 
 if TYPE_CHECKING:
     from nerface.capture import CaptureOptions, CaptureReport
     from nerface.create import Created, CreateOptions
+    from nerface.driving.views import View
+    from nerface.fields import Subject
 
 EXIT_STOPPED = 130
 DEFAULT_RENDER_FRAMES = 100
+DEFAULT_FRAME_RATE_HZ = 25.0  # of avatars and datasets that know none
 
 
 def device_of(options: argparse.Namespace) -> torch.device:
     """The device asked for; `UserError` where it is not there."""
-    try:
-        return pick_device(options.device)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"--device {options.device}: {error}") from None
+    return pick_device(options.device)
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
@@ -44,7 +44,7 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
     from nerface.capture import CaptureOptions
 
     return CaptureOptions(
-        size=options.size or preset_size,
+        size=preset_size if options.size is None else options.size,
         image_format=options.format,
         focal_px=options.focal,
         square=not options.keep_shape,
@@ -58,8 +58,8 @@ def capture_line(report: CaptureReport) -> str:
     """How a capture went, in one line."""
     dropped = "; ".join(f"{count} dropped: {reason}" for reason, count in report.dropped.items())
     return (
-        f"captured {report.frames_used} of {report.frames_decoded} frames{f' ({dropped})' if dropped else ''}; reprojection "
-        f"error {report.rms_px:.2f} px, {100 * report.rms_share:.1f} % of the eye distance; focal length "
+        f"captured {report.frames_used} of {report.frames_decoded} frames{f' ({dropped})' if dropped else ''}; "
+        f"reprojection error {report.rms_px:.2f} px, {100 * report.rms_share:.1f} % of the eye distance; focal length "
         f"{report.focal_px:.0f} px ({'assumed, not known' if report.focal_assumed else 'as stated'}); "
         f"{100 * report.plate_seen:.0f} % of the backdrop seen"
     )
@@ -92,42 +92,58 @@ def report_created(created: Created, console: Console) -> int:
     if not created.finished:
         return EXIT_STOPPED
     console.show((created.evaluation / "metrics.txt").read_text())
-    faces = json.loads((created.folder / "faces.json").read_text())
-    error = faces["landmark_error_mean"]
-    followed = ", ".join(f"{name} {number:.2f}" for name, number in faces["correlations"].items())
-    console.say(
-        f"landmark net on the {faces['frames']} held-out renders: face found in {100 * (faces['found_share'] or 0):.0f} %"
-        + (f", landmarks {100 * error:.1f} % of the eye distance from the truth" if error is not None else "")
-        + (f"; scores follow the truth with correlation {followed}" if followed else "")
-    )
+    console.show(faces_line(read_json(created.folder / "faces.json")))
     console.wrote(created.dataset, "the dataset; overlay.mp4 and capture.json tell how the capture went")
-    console.wrote(created.avatar, "the avatar")
-    console.wrote(created.evaluation, "held-out frames: metrics.json, frames.csv, renders/, side_by_side.mp4, contact_sheet.png")
+    console.wrote(created.avatar, "the avatar; curves.png beside it tells how training went")
+    console.wrote(created.evaluation, "held-out frames: metrics.json, renders/, side_by_side.mp4, contact_sheet.png")
+    console.wrote(created.folder / "faces.json", "the landmark net's judgement of the renders")
     console.wrote(created.video, "the held-out expressions, seen by a circling camera")
     return 0
+
+
+def faces_line(faces: dict[str, Any]) -> str:
+    """What `faces.json` says, in one line."""
+    shown, found, error = faces["truth_found_share"], faces["found_share"], faces["landmark_error_mean"]
+    if not shown:
+        return f"landmark net on the {faces['frames']} held-out frames: no face found in the frames themselves"
+    followed = ", ".join(f"{name} {number:.2f}" for name, number in faces["correlations"].items())
+    return (
+        f"landmark net on the {faces['frames']} held-out renders: face found in {found:.0%}"
+        + (f", landmarks {error:.1%} of the eye distance from the truth" if error is not None else "")
+        + (f"; scores follow the truth with correlation {followed}" if followed else "")
+    )
 
 
 def render_job(options: argparse.Namespace, device: torch.device, console: Console) -> int:
     """`nerface render`."""
     from nerface.checkpoint import load_avatar
-    from nerface.data import load_dataset
-    from nerface.driving.views import dataset_views, orbit_views, require_same_channels
-    from nerface.rendering.sequence import SequenceOptions, render_video
+    from nerface.rendering.sequence import SequenceOptions, check_output, render_video
 
-    avatar = load_avatar(options.avatar, device)
-    subject = avatar.subject
     if options.by is None and options.orbit is None:
         raise UserError("say what to draw: --by DATASET, --orbit YAW PITCH, or both")
-    rate = subject.frame_rate or 25.0
-    expressions = np.tile(np.array(subject.expression_mean, dtype=np.float32), (options.frames or DEFAULT_RENDER_FRAMES, 1))
-    if options.by is not None:
-        driver = load_dataset(options.by, splits=(options.split,), background_required=False, progress=console)
-        require_same_channels(subject, tuple(driver.expression_names), str(options.by))
-        expressions, rate = np.array(driver.splits[options.split].expressions), driver.frame_rate or rate
-        views = list(dataset_views(driver.splits[options.split], subject.intrinsics))
-    if options.orbit is not None:
-        views = list(orbit_views(subject, expressions, *options.orbit))
+    check_output(options.output)
+    avatar = load_avatar(options.avatar, device)
+    avatar.latent(options.latent)  # a wrong name is told before the driving dataset is decoded
+    views, rate = _views(options, avatar.subject, console)
     chosen = SequenceOptions(latent=options.latent, frame_rate=rate, precision=options.precision)
-    render_video(avatar, views[: options.frames], options.output, chosen, console)
-    console.wrote(options.output, f"{len(views[: options.frames])} frames")
+    render_video(avatar, views, options.output, chosen, console)
+    console.wrote(options.output, f"{len(views)} frames, {len(views) / rate:.1f} s")
     return 0
+
+
+def _views(options: argparse.Namespace, subject: Subject, console: Console) -> tuple[list[View], float]:
+    """What to draw, and at how many Hz."""
+    from nerface.data import load_dataset
+    from nerface.driving.views import dataset_views, orbit_views, require_same_channels
+
+    rate = subject.frame_rate or DEFAULT_FRAME_RATE_HZ
+    if options.by is None:
+        rows = options.frames or DEFAULT_RENDER_FRAMES
+        expressions = np.tile(np.array(subject.expression_mean, dtype=np.float32), (rows, 1))
+        return list(orbit_views(subject, expressions, *options.orbit)), rate
+    driver = load_dataset(options.by, splits=(options.split,), background_required=False, progress=console)
+    require_same_channels(subject, driver.expression_names, str(options.by))
+    split, rate = driver.splits[options.split], driver.frame_rate or rate
+    if options.orbit is None:
+        return list(dataset_views(split, subject.intrinsics))[: options.frames], rate
+    return list(orbit_views(subject, split.expressions[: options.frames], *options.orbit)), rate

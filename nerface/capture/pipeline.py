@@ -159,8 +159,9 @@ def _write_pictures(
             image = waiting.popleft()
             if place.split == "train":
                 builder.add(image, mask)
-            yield writer.add(place, image, mask)
-            progress.advance()
+            stored = writer.add(place, image, mask)
+            progress.advance()  # not after the yield: the last frame's is never asked to go on
+            yield stored
 
     progress.start("masks and pictures", len(solved))
     # The boxes read one mask at a time, so pulling them is what makes the frames stream by.

@@ -113,7 +113,7 @@ def resolve_latent(choice: str, dataset: Dataset) -> str:
         return choice
     if dataset.index_map is None:
         raise UserError(f"latent code '{choice}' needs {dataset.root / 'index_map.npy'}, which is missing")
-    rows = dataset.index_map[dataset.index_map[:, 0] == int(number), 1] if number.isdigit() else np.array([])
+    rows = dataset.index_map[dataset.index_map[:, 0] == int(number), 1] if number.isdecimal() else np.array([])
     if len(rows) == 0 or rows[0] < 0:
         raise UserError(f"latent code '{choice}': the video has no such frame, or it is not a training frame")
     return f"frame:{int(rows[0])}"

@@ -36,6 +36,14 @@ def draw(avatar: Avatar, view: View, latent: torch.Tensor, precision: str = "aut
     return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 
+def check_output(path: Path) -> None:
+    """Raise `UserError` where no new MP4 file can be made at `path`."""
+    if path.suffix.lower() != ".mp4":
+        raise UserError(f"{path} is not the name of an MP4 file: choose one that ends in .mp4")
+    if path.exists():
+        raise UserError(f"{path} exists already and nothing is overwritten: choose another name")
+
+
 def render_video(
     avatar: Avatar,
     views: Sequence[View],
@@ -43,10 +51,15 @@ def render_video(
     options: SequenceOptions | None = None,
     progress: Progress = SILENT,
 ) -> Path:
-    """Draw `views` into the MP4 `path`, whole or not at all. Raises `UserError` where the file exists already."""
+    """Draw `views` into the MP4 `path`, whole or not at all.
+
+    Raises `UserError` where the file exists already or is none that ends in .mp4, for a latent code that the avatar
+    does not have, and where there is no view.
+    """
     options = options or SequenceOptions()
-    if path.exists():
-        raise UserError(f"{path} exists already and nothing is overwritten: choose another name")
+    check_output(path)
+    if not views:
+        raise UserError(f"there is no frame to draw into {path}")
     latent = avatar.latent(options.latent)
     inner = avatar.subject.intrinsics
     progress.start("rendering", len(views))

@@ -17,13 +17,13 @@ from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # a forked child could not use a device that its parent has begun with
 
-import torch  # noqa: E402
+import torch
 
-from nerface import files  # noqa: E402
-from nerface.data import load_dataset  # noqa: E402
-from nerface.training.loop import train  # noqa: E402
-from tests.data.make import write_tiny_dataset  # noqa: E402
-from tests.toys import toy_run  # noqa: E402
+from nerface import files
+from nerface.data import load_dataset
+from nerface.training.loop import train
+from tests.data.make import write_tiny_dataset
+from tests.toys import toy_run
 
 CONFIG = toy_run(steps=50, log_every=3, validate_every=7, save_every=1)
 MOST_TRIES = 400
