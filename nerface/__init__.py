@@ -1,6 +1,7 @@
 """nerface: from a video of one person to a drivable 4D facial avatar.
 
 The public names below are loaded when they are first asked for, so that `import nerface` itself costs next to nothing.
+Capture has a package of its own: `from nerface.capture import capture, CaptureOptions`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nerface.capture.options import CaptureOptions
-    from nerface.capture.pipeline import capture
     from nerface.checkpoint import load_avatar
-    from nerface.create import CreateOptions, create
+    from nerface.creation import CreateOptions, create
     from nerface.data.dataset import load_dataset
     from nerface.errors import UserError
     from nerface.evaluation.evaluate import evaluate
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "CaptureOptions",
     "CreateOptions",
     "UserError",
     "__version__",
-    "capture",
     "create",
     "evaluate",
     "load_avatar",
@@ -37,13 +34,10 @@ __all__ = [
     "train",
 ]
 
-# Two functions have the name of the module that holds them; such modules can be called (nerface.callable_module).
 _HOMES = {
-    "CaptureOptions": "capture.options",
-    "CreateOptions": "create",
+    "CreateOptions": "creation",
     "UserError": "errors",
-    "capture": "capture.pipeline",
-    "create": "create",
+    "create": "creation",
     "evaluate": "evaluation.evaluate",
     "load_avatar": "checkpoint",
     "load_dataset": "data.dataset",

@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _output(verb, "a new folder for the run")
     _training_options(verb)
+    verb.add_argument("--tensorboard", action="store_true", help="write event files too (extra [tensorboard])")
 
     verb = new("eval", "draw a dataset's held-out frames with an avatar, and measure them", run_eval)
     verb.add_argument("avatar", type=Path, metavar="AVATAR", help="an avatar.safetensors, or the folder of a run")
@@ -246,6 +247,7 @@ def run_train(options: argparse.Namespace, console: Console) -> int:
             device=device,
             resume=options.resume,
             max_seconds=seconds,
+            tensorboard=options.tensorboard,
             stop=stop,
             progress=console,
         )

@@ -9,7 +9,7 @@ import time
 from nerface.apps.console import Console
 from nerface.apps.jobs import device_of, report_created, run_create
 from nerface.capture.options import CaptureOptions
-from nerface.create import CreateOptions, untouched
+from nerface.creation import CreateOptions, untouched
 from nerface.files import refuse_existing, write_json
 from nerface.presets import capture_size, preset
 from nerface.sample import make_sample_clip

@@ -19,7 +19,7 @@ from nerface.presets import capture_size, preset
 
 if TYPE_CHECKING:
     from nerface.capture import CaptureOptions, CaptureReport
-    from nerface.create import Created, CreateOptions
+    from nerface.creation import Created, CreateOptions
     from nerface.driving.views import View
     from nerface.fields import Subject
 
@@ -67,7 +67,7 @@ def capture_line(report: CaptureReport) -> str:
 
 def create_job(options: argparse.Namespace, console: Console) -> int:
     """`nerface create`."""
-    from nerface.create import CreateOptions
+    from nerface.creation import CreateOptions
 
     chosen = CreateOptions(
         config=run_config(options),
@@ -81,7 +81,7 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
 
 def run_create(video: Path, folder: Path, chosen: CreateOptions, resume: bool, console: Console) -> Created:
     """`create` with Ctrl-C asking for a checkpoint while it trains."""
-    from nerface.create import create
+    from nerface.creation import create
 
     with StopOnSignal(console) as stop:
         return create(video, folder, chosen, resume=resume, stop=stop, progress=console)

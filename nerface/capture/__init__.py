@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nerface.callable_module import make_callable
-
 if TYPE_CHECKING:
     from nerface.capture.options import CaptureOptions
     from nerface.capture.pipeline import capture
@@ -22,6 +20,3 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-make_callable(__name__)

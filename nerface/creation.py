@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from nerface.callable_module import make_callable
 from nerface.capture import CaptureOptions, capture
 from nerface.capture.landmarker import FaceLandmarker
 from nerface.capture.video import probe
@@ -200,6 +199,3 @@ def pose_spread(camera_to_head: torch.Tensor) -> tuple[float, float]:
     limits = torch.tensor([0.05, 0.95], dtype=torch.float64)
     low_high = [torch.quantile(angle, limits) for angle in (yaw, pitch)]
     return tuple(float(pair[1] - pair[0]) / 2 for pair in low_high)  # type: ignore[return-value]
-
-
-make_callable(__name__)

@@ -1,0 +1,36 @@
+"""Single words of the command line as numbers; argparse names the option where one makes no sense."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def frame_count(word: str) -> int:
+    """A number of frames, at least 1."""
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a number of frames: give 1 or more")
+    return int(word)
+
+
+def minutes(word: str) -> float:
+    """A time in minutes, more than none."""
+    value = _number(word)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"'{word}' is not a time: give minutes, more than 0")
+    return value
+
+
+def degrees(word: str) -> float:
+    """An angle in degrees, up to a half turn."""
+    value = _number(word)
+    if not abs(value) <= 180:
+        raise argparse.ArgumentTypeError(f"'{word}' is not an angle: give degrees from -180 to 180")
+    return value
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return math.nan
