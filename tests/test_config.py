@@ -67,7 +67,7 @@ def test_the_paper_s_numbers():
         ("training.learning_rate=-1", "learning_rate must be greater than 0"),
         ("training.learning_rate=null", "learning_rate' must be float, not null"),
         ("training.precision=fp8", "precision must be one of auto, fp32, bf16"),
-        ("training.rays=3", "3 rays of 8 frames"),
+        ("training.frames=5000", "2048 rays of 5000 frames"),
         ("training.inside_weight=1.0", "inside_weight must lie between 0 and 1"),
         ("training=5", "'training' must be TrainingConfig, not 5"),
         ("half_res=1", "half_res' must be bool, not 1"),
