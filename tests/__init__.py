@@ -2,4 +2,4 @@
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in nerface.apps: waiting threads sleep
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # as in nerface.apps: waiting threads go to sleep soon

@@ -17,7 +17,7 @@ from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 
 # Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB in
 # float32.
-CHUNK_SAMPLES = {"cpu": 1 << 16, "cuda": 1 << 19}
+CHUNK_SAMPLES = {"cpu": 1 << 14, "cuda": 1 << 19}
 EXPRESSION_DIVISOR = 3.0  # NeRFace feeds its coefficients divided by 3 (spec 3.2)
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
 
@@ -99,7 +99,7 @@ class PaperAvatar(Avatar):
         row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
         plate = None if condition.background is None else condition.background.to(self.device)
         samples = self.config.sampling.coarse + self.config.sampling.fine
-        chunk = max(1, CHUNK_SAMPLES.get(self.device.type, 1 << 16) // samples)
+        chunk = max(1, CHUNK_SAMPLES.get(self.device.type, 1 << 14) // samples)
         parts = []
         for start in range(0, wanted.shape[0], chunk):
             some = wanted[start : start + chunk]

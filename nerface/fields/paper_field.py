@@ -94,7 +94,7 @@ class PaperField(nn.Module):
                 hidden = conditioned_linear(layer, parts, condition, after=encoded.shape[-1])
             else:
                 hidden = layer(hidden)
-            hidden = F.relu(hidden)  # [F, R/F * S, width]
+            hidden = F.relu(hidden, inplace=True)  # [F, R/F * S, width]
         feature = self.fc_feat(hidden)
         sigma = self.fc_alpha(feature).reshape(rays, samples)
         colour = feature.reshape(rays, samples, -1)
@@ -102,7 +102,7 @@ class PaperField(nn.Module):
         for index, layer in enumerate(self.layers_dir):
             assert isinstance(layer, nn.Linear)
             colour = conditioned_linear(layer, (colour,), directions) if index == 0 else layer(colour)
-            colour = F.relu(colour)  # [R, S, colour_width]
+            colour = F.relu(colour, inplace=True)  # [R, S, colour_width]
         return sigma.float(), torch.sigmoid(self.fc_rgb(colour).float())
 
 
