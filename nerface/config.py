@@ -21,9 +21,11 @@ class TrainingConfig:
     """How a field is trained. The defaults are NeRFace's.
 
     `rays` pixels a step, drawn from `frames` training frames, `inside_weight` the seed's 0.9 : 0.1 preference for the
-    head's box; Adam with `learning_rate` falling by `decay_factor` every `decay_steps`; `latent_penalty` times the norm
-    of each latent code in use is added to the loss. A line is logged every `log_every` steps, held-out PSNR every
-    `validate_every`, a checkpoint every `save_every`. `precision` is "auto" (bf16 on CUDA), "fp32" or "bf16".
+    head's box; Adam with `learning_rate` falling by `decay_factor` every `decay_steps`. `latent_penalty` times the norm
+    of each latent code in use is added to the loss, and, where the dataset has person masks, `mask_penalty` times the
+    squared difference of opacity and mask (not in NeRFace: it keeps density off the backdrop). A line is logged every
+    `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision` is "auto"
+    (bf16 on CUDA), "fp32" or "bf16".
     """
 
     steps: int = 400_000
@@ -33,6 +35,7 @@ class TrainingConfig:
     decay_factor: float = 0.1
     decay_steps: int = 250_000
     latent_penalty: float = 0.005
+    mask_penalty: float = 0.0
     inside_weight: float = 0.9
     log_every: int = 100
     validate_every: int = 1000

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from jaxtyping import Float
 
 from nerface.capture import CaptureOptions, capture
 from nerface.capture.landmarker import FaceLandmarker
@@ -20,7 +20,8 @@ from nerface.checkpoint import load_avatar
 from nerface.config import RunConfig, first_difference, to_json
 from nerface.data.dataset import Dataset, load_dataset
 from nerface.data.images import read_image
-from nerface.driving.views import orbit_views
+from nerface.driving.repose import camera_angles, fit_pose_share
+from nerface.driving.views import circled
 from nerface.errors import UserError
 from nerface.evaluation.evaluate import EvaluationOptions, evaluate
 from nerface.evaluation.faces import check_faces
@@ -185,17 +186,15 @@ def check_rendered_faces(evaluation: Path, dataset: Dataset, weights: Path | Non
 
 def showcase(avatar: Avatar, dataset: Dataset, path: Path, progress: Progress = SILENT) -> Path:
     """The held-out expressions, seen by a camera that circles within the angles of the training frames."""
-    yaw, pitch = pose_spread(torch.from_numpy(np.array(dataset.train.camera_to_head)))
-    split = dataset.splits["test"] if len(dataset.splits.get("test", ())) else dataset.train
-    views = list(orbit_views(avatar.subject, split.expressions, SHOWCASE_SHARE * yaw, SHOWCASE_SHARE * pitch))
+    seen = dataset.train
+    yaw, pitch = SHOWCASE_SHARE * pose_spread(seen.camera_to_head)
+    split = dataset.splits["test"] if len(dataset.splits.get("test", ())) else seen
+    share = fit_pose_share(seen.camera_to_head, seen.expressions)
+    views = list(circled(avatar.subject, split, share, yaw, pitch))
     return render_video(avatar, views, path, SequenceOptions(frame_rate=dataset.frame_rate or 25.0), progress)
 
 
-def pose_spread(camera_to_head: torch.Tensor) -> tuple[float, float]:
+def pose_spread(camera_to_head: Float[np.ndarray, "frames 4 4"]) -> Float[np.ndarray, " 2"]:
     """Half the 5 % to 95 % range of where the cameras stand round the head: yaw and pitch in degrees."""
-    place = camera_to_head[:, :3, 3].double()
-    yaw = torch.rad2deg(torch.atan2(place[:, 0], place[:, 2]))
-    pitch = torch.rad2deg(torch.asin(place[:, 1] / place.norm(dim=-1)))
-    limits = torch.tensor([0.05, 0.95], dtype=torch.float64)
-    low_high = [torch.quantile(angle, limits) for angle in (yaw, pitch)]
-    return tuple(float(pair[1] - pair[0]) / 2 for pair in low_high)  # type: ignore[return-value]
+    low, high = np.degrees(np.quantile(camera_angles(camera_to_head), [0.05, 0.95], axis=0))
+    return np.asarray((high - low) / 2)

@@ -134,7 +134,8 @@ def render_job(options: argparse.Namespace, device: torch.device, console: Conso
 def _views(options: argparse.Namespace, subject: Subject, console: Console) -> tuple[list[View], float]:
     """What to draw, and at how many Hz."""
     from nerface.data import load_dataset
-    from nerface.driving.views import dataset_views, orbit_views, require_same_channels
+    from nerface.driving.repose import fit_pose_share
+    from nerface.driving.views import circled, dataset_views, orbit_views, require_same_channels
 
     rate = subject.frame_rate or DEFAULT_FRAME_RATE_HZ
     if options.by is None:
@@ -146,4 +147,5 @@ def _views(options: argparse.Namespace, subject: Subject, console: Console) -> t
     split, rate = driver.splits[options.split], driver.frame_rate or rate
     if options.orbit is None:
         return list(dataset_views(split, subject.intrinsics))[: options.frames], rate
-    return list(orbit_views(subject, split.expressions[: options.frames], *options.orbit)), rate
+    share = fit_pose_share(split.camera_to_head, split.expressions)
+    return list(circled(subject, split, share, *options.orbit))[: options.frames], rate

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 
 from nerface.data.dataset import Split
+from nerface.driving.repose import PoseShare
 from nerface.errors import UserError
 from nerface.fields.base import Subject
 from nerface.types import Camera, Intrinsics
@@ -46,6 +47,16 @@ def orbit_views(
         phase = 2 * math.pi * index / ORBIT_PERIOD_FRAMES
         turn = head_turn(size * yaw_deg * math.sin(phase), size * pitch_deg * math.cos(phase))
         yield View(Camera(subject.intrinsics, turn @ rest), torch.from_numpy(np.asarray(expression, dtype=np.float32)))
+
+
+def circled(
+    subject: Subject, recorded: Split, share: PoseShare, yaw_deg: float, pitch_deg: float
+) -> Iterator[View]:
+    """The expressions of `recorded`, freed of their own poses' share, from the camera path of `orbit_views`."""
+    path = list(orbit_views(subject, recorded.expressions, yaw_deg, pitch_deg))
+    wanted = np.stack([view.camera.camera_to_head.numpy() for view in path])
+    for view, expression in zip(path, share.moved(recorded.expressions, recorded.camera_to_head, wanted)):
+        yield View(view.camera, torch.from_numpy(expression))
 
 
 def head_turn(yaw_deg: float, pitch_deg: float) -> Float[torch.Tensor, "4 4"]:

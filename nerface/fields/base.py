@@ -38,7 +38,8 @@ class PixelBatch:
     """Pixels of several training frames: F frames, P pixels, P / F of each frame, frame by frame.
 
     `frames` [F] are rows of the train split; `pixels` [P, 2] are (row, column); `target` and `background` [P, 3] in
-    [0, 1]. `camera_to_head` [F, 4, 4] and `expression` [F, E] belong to `frames`.
+    [0, 1]; `mask` [P] in [0, 1] (1 = person) where it is wanted and the dataset has masks. `camera_to_head` [F, 4, 4]
+    and `expression` [F, E] belong to `frames`.
     """
 
     intrinsics: Intrinsics
@@ -46,6 +47,7 @@ class PixelBatch:
     pixels: Int[Tensor, "pixels 2"]
     target: Float[Tensor, "pixels 3"]
     background: Float[Tensor, "pixels 3"] | None
+    mask: Float[Tensor, " pixels"] | None
     camera_to_head: Float[Tensor, "frames 4 4"]
     expression: Float[Tensor, "frames expression"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from nerface.data.dataset import Dataset
@@ -15,19 +15,18 @@ DEVICE_SHARE = 0.5  # frames move to the GPU while they fill at most this share 
 
 
 class FrameStore:
-    """Poses, expressions and images of the train split; draws the pixels of a step.
+    """Poses, expressions, images and, where asked for and there, masks of the train split; draws the pixels of a step.
 
     On CUDA the frames lie on the device as uint8 where they fit, else they stay memory-mapped on the host.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, device: torch.device, masks: bool = False) -> None:
         split = dataset.splits["train"]
         self.intrinsics = dataset.intrinsics
         self.height, self.width = dataset.intrinsics.height, dataset.intrinsics.width
         self.device = device
-        self.images: np.ndarray | Tensor = split.images
-        if device.type == "cuda" and split.images.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-            self.images = torch.from_numpy(np.array(split.images)).to(device)
+        self.images = _near(split.images, device)
+        self.masks = _near(split.masks, device) if masks and split.masks is not None else None
         self.camera_to_head = torch.from_numpy(np.array(split.camera_to_head)).to(device)
         self.expressions = torch.from_numpy(np.array(split.expressions)).to(device)
         self.boxes = pixel_boxes(torch.from_numpy(np.array(split.sampling_boxes)), self.height, self.width).to(device)
@@ -61,17 +60,29 @@ class FrameStore:
             intrinsics=self.intrinsics,
             frames=chosen,
             pixels=pixels,
-            target=self.colours(chosen[owner], rows, columns),
+            target=self._gather(self.images, chosen[owner], rows, columns),
             background=background,
+            mask=None if self.masks is None else self._gather(self.masks, chosen[owner], rows, columns),
             camera_to_head=self.camera_to_head[chosen],
             expression=self.expressions[chosen],
         )
 
-    def colours(
-        self, frames: Int[Tensor, " pixels"], rows: Int[Tensor, " pixels"], columns: Int[Tensor, " pixels"]
-    ) -> Float[Tensor, "pixels 3"]:
-        """The stored colours of pixels, in [0, 1]."""
-        if isinstance(self.images, Tensor):
-            return self.images[frames, rows, columns].float() / 255.0
-        values = self.images[frames.cpu().numpy(), rows.cpu().numpy(), columns.cpu().numpy()]
+    def _gather(
+        self,
+        store: np.ndarray | Tensor,
+        frames: Int[Tensor, " pixels"],
+        rows: Int[Tensor, " pixels"],
+        columns: Int[Tensor, " pixels"],
+    ) -> Tensor:
+        """The stored values of pixels in [0, 1]: colours [P, 3] or mask [P]."""
+        if isinstance(store, Tensor):
+            return store[frames, rows, columns].float() / 255.0
+        values = store[frames.cpu().numpy(), rows.cpu().numpy(), columns.cpu().numpy()]
         return torch.from_numpy(values).to(self.device).float() / 255.0
+
+
+def _near(store: np.ndarray, device: torch.device) -> np.ndarray | Tensor:
+    """Stored frames on the device where they fit, else as they are."""
+    if device.type == "cuda" and store.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return torch.from_numpy(np.array(store)).to(device)
+    return store

@@ -30,7 +30,7 @@ from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
 from nerface.training.frames import FrameStore
 from nerface.training.log import RunLog
-from nerface.training.losses import colour_loss, latent_loss, psnr
+from nerface.training.losses import colour_loss, latent_loss, mask_loss, psnr
 from nerface.training.validation import Validation
 
 
@@ -74,7 +74,8 @@ def train(
     settings = config.training
     avatar, state, optimizer = _begin(dataset, run, config, device, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
-    frames, validation = FrameStore(dataset, device), Validation(dataset, device, settings.seed)
+    frames = FrameStore(dataset, device, masks=settings.mask_penalty > 0)
+    validation = Validation(dataset, device, settings.seed)
     step, seconds = state.step, state.seconds
     losses = [torch.tensor(value, device=device) for value in state.losses]
     errors = [torch.tensor(value, device=device) for value in state.errors]
@@ -126,6 +127,9 @@ def training_step(
         renderings = avatar.render_batch(batch, generator)
     errors = [colour_loss(rendering.colour, batch.target) for rendering in renderings]
     loss = torch.stack(errors).sum() + settings.latent_penalty * latent_loss(avatar.latent_codes[batch.frames])
+    if settings.mask_penalty and batch.mask is not None:
+        misses = [mask_loss(rendering.opacity, batch.mask) for rendering in renderings]
+        loss = loss + settings.mask_penalty * torch.stack(misses).sum()
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, step)
     optimizer.zero_grad(set_to_none=True)

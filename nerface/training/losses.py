@@ -17,6 +17,14 @@ def latent_loss(codes: Float[Tensor, "frames latent"]) -> Float[Tensor, ""]:
     return torch.linalg.vector_norm(codes, dim=-1).mean()
 
 
+def mask_loss(opacity: Float[Tensor, " pixels"], mask: Float[Tensor, " pixels"]) -> Float[Tensor, ""]:
+    """Mean squared difference between a rendering's opacity and the person mask.
+
+    Without it a field may paint the backdrop's own colours in front of it, which shows only from other sides.
+    """
+    return torch.mean((opacity - mask) ** 2)
+
+
 def psnr(squared_error: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Peak signal-to-noise ratio in dB of a mean squared error on [0, 1]."""
     return -10.0 * torch.log10(squared_error.clamp(min=1e-12))

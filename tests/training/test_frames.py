@@ -31,6 +31,18 @@ def test_a_batch_holds_what_the_dataset_stores(tiny_dataset, device):
         assert np.allclose(batch.expression[number].cpu(), split.expressions[frame])
 
 
+def test_masks_come_with_the_pixels_where_they_are_wanted(tiny_dataset, device):
+    assert FrameStore(tiny_dataset, device).masks is None
+    store = FrameStore(tiny_dataset, device, masks=True)
+    batch = store.draw(2, 40, 0.9, generator(store))
+    masks = tiny_dataset.train.masks
+    for number, (row, column) in enumerate(batch.pixels.tolist()):
+        assert float(batch.mask[number]) == pytest.approx(masks[int(batch.frames[number // 20]), row, column] / 255)
+    without = replace(tiny_dataset, splits={"train": replace(tiny_dataset.train, masks=None)})
+    store = FrameStore(without, device, masks=True)
+    assert store.draw(2, 40, 0.9, generator(store)).mask is None
+
+
 def test_equal_seeds_draw_equal_batches(tiny_dataset, device):
     store = FrameStore(tiny_dataset, device)
     one, same, other = (store.draw(2, 64, 0.9, generator(store, seed)) for seed in (1, 1, 2))
