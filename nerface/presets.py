@@ -32,7 +32,7 @@ def tiny() -> RunConfig:
     )  # fmt: skip
     sampling = SamplingConfig(near=0.33, far=0.68, coarse=32, fine=24, noise=0.0, density="softplus")
     training = TrainingConfig(
-        steps=1300, rays=1024, frames=4, learning_rate=1e-2, decay_steps=1300, log_every=50, validate_every=250,
+        steps=1500, rays=1024, frames=4, learning_rate=1e-2, decay_steps=1500, log_every=50, validate_every=250,
         save_every=250,
     )  # fmt: skip
     return RunConfig("tiny", PaperConfig(coarse, fine, sampling, 8, "standardised"), training)
