@@ -31,6 +31,7 @@ from nerface.progress import SILENT, Progress
 from nerface.rendering.sequence import SequenceOptions, render_video
 from nerface.training.curves import write_training_curves
 from nerface.training.loop import train
+from nerface.video import DEFAULT_FRAME_RATE_HZ
 from nerface.weights import find_weights, sha256_of
 
 RECORD = "create.json"
@@ -191,7 +192,8 @@ def showcase(avatar: Avatar, dataset: Dataset, path: Path, progress: Progress = 
     split = dataset.splits["test"] if len(dataset.splits.get("test", ())) else seen
     share = fit_pose_share(seen.camera_to_head, seen.expressions)
     views = list(circled(avatar.subject, split, share, yaw, pitch))
-    return render_video(avatar, views, path, SequenceOptions(frame_rate=dataset.frame_rate or 25.0), progress)
+    options = SequenceOptions(frame_rate=dataset.frame_rate or DEFAULT_FRAME_RATE_HZ)
+    return render_video(avatar, views, path, options, progress)
 
 
 def pose_spread(camera_to_head: Float[np.ndarray, "frames 4 4"]) -> Float[np.ndarray, " 2"]:

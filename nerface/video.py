@@ -19,6 +19,7 @@ from nerface.files import whole_file
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_FRAME_RATE_HZ = 25.0  # of what knows neither times nor a frame rate
 MAX_RATE_DENOMINATOR = 100_000  # 30000/1001 and the like survive, noise in the last bits of a float does not
 MPEG4_QUALITY = 3  # quantiser of the fallback (1 best, 31 worst): as sharp as H.264 at crf 18, in larger files
 BT709 = 1  # the code of ITU-T H.273 for primaries, transfer function and matrix alike

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EXIT_STOPPED = 130
 DEFAULT_RENDER_FRAMES = 100
-DEFAULT_FRAME_RATE_HZ = 25.0  # of avatars and datasets that know none
 
 
 def device_of(options: argparse.Namespace) -> torch.device:
@@ -136,6 +135,7 @@ def _views(options: argparse.Namespace, subject: Subject, console: Console) -> t
     from nerface.data import load_dataset
     from nerface.driving.repose import fit_pose_share
     from nerface.driving.views import circled, dataset_views, orbit_views, require_same_channels
+    from nerface.video import DEFAULT_FRAME_RATE_HZ
 
     rate = subject.frame_rate or DEFAULT_FRAME_RATE_HZ
     if options.by is None:

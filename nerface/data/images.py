@@ -1,4 +1,4 @@
-"""One picture file to one uint8 RGB array, with errors that name the file."""
+"""One picture file to one uint8 RGB array and back, with errors that name the file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from nerface.errors import UserError
+from nerface.files import whole_file
 
 
 def read_image(
@@ -82,3 +83,10 @@ def _over(
     alpha = pixels[:, :, 3:].astype(np.float32) / 255
     colour = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2RGB)
     return np.rint(alpha * colour + (1 - alpha) * plate).astype(np.uint8)
+
+
+def write_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
+    """Write an RGB picture as PNG, whole or not at all."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    with whole_file(path) as partial:
+        partial.write_bytes(encoded.tobytes())

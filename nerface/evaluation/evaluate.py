@@ -12,25 +12,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
 from nerface.data.dataset import Dataset, Split
+from nerface.data.images import write_png
+from nerface.driving.views import View
 from nerface.errors import UserError
 from nerface.evaluation.metrics import Comparison, Scores
 from nerface.evaluation.report import ContactSheet
 from nerface.evaluation.still import best_still_image
 from nerface.evaluation.tables import FrameScores, write_frames_csv, write_summary
 from nerface.fields.base import Avatar
-from nerface.files import whole_file, whole_folder
-from nerface.precision import autocast
+from nerface.files import whole_folder
 from nerface.progress import SILENT, Progress
-from nerface.types import Camera, Condition, Frame
-from nerface.video import VideoWriter
+from nerface.rendering.sequence import draw
+from nerface.types import Camera, Frame
+from nerface.video import DEFAULT_FRAME_RATE_HZ, VideoWriter
 
-DEFAULT_FRAME_RATE_HZ = 25.0  # of videos of a dataset that knows neither times nor frame rate
 PERSON_LEVEL = 128  # of a mask's 255
 SHEET_ROWS = 6
 
@@ -151,23 +151,19 @@ class _Artist:
         else:
             raise UserError(f"{dataset.root} has no background plate, and the avatar's has another size")
 
-    @torch.no_grad()
     def draw(self, frame: Frame) -> tuple[UInt8[np.ndarray, "height width 3"], float]:
         start = time.perf_counter()
-        device = self.avatar.device
-        camera = Camera(self.intrinsics, torch.from_numpy(frame.camera_to_head.copy()).to(device))
-        expression = torch.from_numpy(frame.expression.copy()).to(device)
+        camera = Camera(self.intrinsics, torch.from_numpy(frame.camera_to_head.copy()))
+        view = View(camera, torch.from_numpy(frame.expression.copy()))
         training = self.avatar.training
         self.avatar.eval()
         try:
-            with autocast(device, self.precision):
-                colour = self.avatar.render(camera, Condition(expression, self.latent, self.background)).colour
+            picture = draw(self.avatar, view, self.latent, self.precision, self.background).numpy()
+        except UserError as error:
+            raise UserError(f"frame {frame.name}: {error}") from None
         finally:
             self.avatar.train(training)
-        if not bool(torch.isfinite(colour).all()):
-            raise UserError(f"the avatar's picture of frame {frame.name} holds NaN or infinity: did training diverge?")
-        picture = (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()  # waits for the device
-        return picture, time.perf_counter() - start
+        return picture, time.perf_counter() - start  # the picture is on the CPU: the device has done its work
 
 
 class _Evidence:
@@ -242,13 +238,6 @@ def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, tota
         "precision": options.precision,
         "device": str(avatar.device),
     }
-
-
-def write_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Write an RGB picture as PNG, whole or not at all."""
-    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    with whole_file(path) as partial:
-        partial.write_bytes(encoded.tobytes())
 
 
 @contextmanager

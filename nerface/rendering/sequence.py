@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from nerface.driving.views import View
 from nerface.errors import UserError
 from nerface.fields.base import Avatar
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
-from nerface.types import Condition
-from nerface.video import VideoWriter
+from nerface.types import Camera, Condition
+from nerface.video import DEFAULT_FRAME_RATE_HZ, VideoWriter
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,29 @@ class SequenceOptions:
     """How a sequence is drawn: the latent code ("mean", "zero", "frame:K"), frame rate in Hz, and number format."""
 
     latent: str = "mean"
-    frame_rate: float = 25.0
+    frame_rate: float = DEFAULT_FRAME_RATE_HZ
     precision: str = "auto"
 
 
 @torch.no_grad()
-def draw(avatar: Avatar, view: View, latent: torch.Tensor, precision: str = "auto") -> UInt8[torch.Tensor, "H W 3"]:
-    """One view over the avatar's own plate, as 8-bit colours on the CPU."""
-    with autocast(avatar.device, precision):
-        condition = Condition(view.expression.to(avatar.device), latent, avatar.plate())
-        colour = avatar.render(view.camera, condition).colour
+def draw(
+    avatar: Avatar,
+    view: View,
+    latent: Float[Tensor, " latent"],
+    precision: str = "auto",
+    background: Float[Tensor, "height width 3"] | None = None,
+) -> UInt8[Tensor, "height width 3"]:
+    """One view as 8-bit colours on the CPU, over `background` in [0, 1] (None: the avatar's own plate).
+
+    Raises `UserError` where the avatar gives a colour that is no number.
+    """
+    device = avatar.device
+    camera = Camera(view.camera.intrinsics, view.camera.camera_to_head.to(device))
+    condition = Condition(view.expression.to(device), latent, avatar.plate() if background is None else background)
+    with autocast(device, precision):
+        colour = avatar.render(camera, condition).colour
+    if not bool(torch.isfinite(colour).all()):
+        raise UserError("the avatar's picture holds NaN or infinity: did training diverge?")
     return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nerface.evaluation.evaluate import write_png
+from nerface.data.images import write_png
 from nerface.evaluation.report import Series, curves
 from nerface.training.log import read_log
 
