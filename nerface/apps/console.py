@@ -17,6 +17,7 @@ from nerface.apps.lines import PlainLines
 if TYPE_CHECKING:
     from nerface.apps.bars import LiveBars
 
+EXIT_STOPPED = 130  # the status of a command that Ctrl-C ended, as shells have it
 LISTENING_S = 30.0  # a loop that has not asked for so long is over (the slowest step takes about ten seconds)
 
 

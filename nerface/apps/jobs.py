@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from nerface.apps.console import Console, StopOnSignal
+from nerface.apps.console import EXIT_STOPPED, Console, StopOnSignal
 from nerface.config import RunConfig, override
 from nerface.errors import UserError
 from nerface.files import read_json
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nerface.driving.views import View
     from nerface.fields import Subject
 
-EXIT_STOPPED = 130
 DEFAULT_RENDER_FRAMES = 100
 
 

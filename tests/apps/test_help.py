@@ -9,6 +9,7 @@ import pytest
 
 import nerface as package
 from nerface.apps import cli
+from nerface.apps.verbs import weights
 from tests.apps.calls import check_refused, command, nerface, program
 
 VERBS = ["create", "demo", "capture", "train", "eval", "render", "weights"]
@@ -68,7 +69,7 @@ def _verb_that(monkeypatch, error):
     def fail(options, console):
         raise error
 
-    monkeypatch.setattr(cli, "run_weights", fail)
+    monkeypatch.setattr(weights, "run", fail)
     return nerface("weights")
 
 

@@ -1,0 +1,28 @@
+"""`nerface capture`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nerface.apps.console import Console
+from nerface.apps.verbs import options as common
+
+NAME = "capture"
+HELP = "turn a video into a dataset: head poses, expressions, masks, background"
+
+
+def add_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("video", type=Path, metavar="VIDEO", help="a video of one person, camera and backdrop at rest")
+    common.output(verb, "a new folder for the dataset")
+    common.capture(verb, "512")
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    from nerface.apps.jobs import capture_line, capture_options
+    from nerface.capture import capture
+
+    report = capture(options.video, options.output, capture_options(options, preset_size=512), console)
+    console.show(capture_line(report))
+    console.wrote(options.output, "the dataset; overlay.mp4 and capture.json tell how the capture went")
+    return 0

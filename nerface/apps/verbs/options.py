@@ -1,0 +1,72 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nerface.apps.words import minutes
+
+
+def output(verb: argparse.ArgumentParser, text: str, metavar: str = "FOLDER", default: Path | None = None) -> None:
+    """`-o`: a new folder or file."""
+    verb.add_argument(
+        "-o", "--output", type=Path, required=default is None, default=default, metavar=metavar, help=text
+    )
+
+
+def avatar(verb: argparse.ArgumentParser) -> None:
+    """The avatar to work with."""
+    verb.add_argument("avatar", type=Path, metavar="AVATAR", help="an avatar.safetensors, or the folder of a run")
+
+
+def device(verb: argparse._ActionsContainer) -> None:
+    """`--device`."""
+    verb.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:K (default: cuda where there is one)")
+
+
+def capture(verb: argparse.ArgumentParser, size: str) -> None:
+    """How a video is captured; `size` is the default in words."""
+    group = verb.add_argument_group("capture")
+    group.add_argument("--size", type=int, metavar="PX", help=f"longer side of the pictures (default: {size})")
+    group.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the video, if you know it")
+    group.add_argument("--format", choices=["png", "jpg"], default="png", help="of the pictures (default: png)")
+    group.add_argument("--keep-shape", action="store_true", help="crop in the video's shape, not a square")
+    group.add_argument(
+        "--test-share", type=float, default=0.15, metavar="SHARE", help="of frames held out at the end (default: 0.15)"
+    )
+    group.add_argument(
+        "--min-face-share",
+        type=float,
+        default=0.6,
+        metavar="SHARE",
+        help="of frames that must show the face (default: 0.6)",
+    )
+    group.add_argument("--weights", type=Path, metavar="FOLDER", help="where the networks are (see `nerface weights`)")
+
+
+def training(verb: argparse.ArgumentParser) -> None:
+    """How an avatar is trained."""
+    group = verb.add_argument_group("training")
+    group.add_argument(
+        "--preset",
+        default="paper",
+        metavar="NAME",
+        help="paper (NeRFace's settings, needs a GPU; default) or tiny (for a CPU)",
+    )
+    group.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. training.steps=20000"
+    )
+    group.add_argument("--max-minutes", type=minutes, metavar="MINUTES", help="end training after so long")
+    group.add_argument("--half-res", action="store_true", help="train on pictures of half the size")
+    device(group)
+    group.add_argument("--resume", action="store_true", help="go on with what was stopped, in the same folder")
+
+
+def drawing(verb: argparse.ArgumentParser, latents: str) -> None:
+    """How an avatar is drawn; `latents` tells which names of latent codes there are."""
+    verb.add_argument("--latent", default="mean", metavar="CODE", help=f"latent code: {latents} (default: mean)")
+    verb.add_argument(
+        "--precision", default="auto", choices=["auto", "fp32", "bf16"], help="auto (default): bf16 on CUDA, else fp32"
+    )
+    device(verb)
