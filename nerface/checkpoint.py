@@ -35,13 +35,13 @@ KEEP = 2  # checkpoints kept in a run: the newest, and one before it
 class TrainingState:
     """How far a run is: `step` steps done in `seconds` of training (set-up and evaluation not counted).
 
-    `losses` and `errors` are those of the steps since the last logged line, so that a resumed log is the same log.
+    `losses` are those of the steps since the last logged line (a row of `nerface.training.losses.LOSSES` each), so that
+    a resumed log is the same log.
     """
 
     step: int
     seconds: float
-    losses: tuple[float, ...] = ()
-    errors: tuple[float, ...] = ()
+    losses: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,4 +197,4 @@ def _subject(value: dict[str, Any], path: Path) -> Subject:
 
 
 def _state(value: dict[str, Any]) -> TrainingState:
-    return TrainingState(value["step"], value["seconds"], tuple(value["losses"]), tuple(value["errors"]))
+    return TrainingState(value["step"], value["seconds"], tuple(map(tuple, value["losses"])))

@@ -15,17 +15,41 @@ from nerface.errors import UserError
 from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, kind_of
 from nerface.precision import PRECISIONS
 
+OPTIMIZERS = ("Adam", "AdamW", "RAdam", "NAdam", "RMSprop")  # of torch.optim, all with a state per parameter
+LATENT_PENALTY_FORMS = ("norm", "squared")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What of a dataset is used: pictures at `half_res`, every `test_skip`-th val and test frame, the first
+    `train_share` of the training frames in time, and with `white_background` the person on white in place of the plate.
+    """
+
+    half_res: bool = False
+    test_skip: int = 1
+    train_share: float = 1.0
+    white_background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.test_skip < 1:
+            raise ValueError(f"test_skip must be at least 1: {self.test_skip}")
+        if not 0.0 < self.train_share <= 1.0:
+            raise ValueError(f"train_share must be greater than 0 and at most 1: {self.train_share}")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """How a field is trained. The defaults are NeRFace's.
 
     `rays` pixels a step, drawn from `frames` training frames, `inside_weight` the seed's 0.9 : 0.1 preference for the
-    head's box; Adam with `learning_rate` falling by `decay_factor` every `decay_steps`. `latent_penalty` times the norm
-    of each latent code in use is added to the loss, and, where the dataset has person masks, `mask_penalty` times the
-    squared difference of opacity and mask (not in NeRFace: it keeps density off the backdrop). A line is logged every
-    `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision` is "auto"
-    (bf16 on CUDA), "fp32" or "bf16".
+    head's box (or, with `inside_share`, exactly that share of them inside: the paper's 0.95); `optimizer`, by its name
+    in torch.optim, with `learning_rate` falling by `decay_factor` every `decay_steps`. Added to the loss are
+    `latent_penalty` times the norm of each latent code in use (`latent_penalty_form` "squared": its square, the paper's
+    weight decay); with a learned background, `background_penalty` times its squared error where rays reach it; and,
+    where the dataset has person masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace:
+    it keeps density off the backdrop). Pose corrections learn with `pose_learning_rate`, decaying likewise. A line is
+    logged every `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision`
+    is "auto" (bf16 on CUDA), "fp32" or "bf16".
     """
 
     steps: int = 400_000
@@ -34,9 +58,14 @@ class TrainingConfig:
     learning_rate: float = 5e-4
     decay_factor: float = 0.1
     decay_steps: int = 250_000
+    optimizer: str = "Adam"
     latent_penalty: float = 0.005
+    latent_penalty_form: str = "norm"
+    background_penalty: float = 0.0
     mask_penalty: float = 0.0
+    pose_learning_rate: float = 1e-4
     inside_weight: float = 0.9
+    inside_share: float | None = None
     log_every: int = 100
     validate_every: int = 1000
     save_every: int = 5000
@@ -49,11 +78,17 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
         if self.rays < self.frames:
             raise ValueError(f"rays must be at least frames, one of each: {self.rays} rays of {self.frames} frames")
-        for name in ("learning_rate", "decay_factor"):
+        for name in ("learning_rate", "decay_factor", "pose_learning_rate"):
             if getattr(self, name) <= 0.0:
                 raise ValueError(f"{name} must be greater than 0: {getattr(self, name)}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}: {self.precision}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}: {self.optimizer}")
+        if self.latent_penalty_form not in LATENT_PENALTY_FORMS:
+            raise ValueError(f"latent_penalty_form must be norm or squared: {self.latent_penalty_form}")
+        if self.inside_share is not None and not 0.0 <= self.inside_share <= 1.0:
+            raise ValueError(f"inside_share must lie between 0 and 1: {self.inside_share}")
         if not 0.0 < self.inside_weight < 1.0:
             raise ValueError(f"inside_weight must lie between 0 and 1: {self.inside_weight}")
 
@@ -65,14 +100,18 @@ class RunConfig:
     preset: str
     avatar: AvatarConfig = field(default_factory=PaperConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    half_res: bool = False
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        if self.training.background_penalty and self.avatar.background != "trainable":
+            raise ValueError("training.background_penalty needs a learned background: avatar.background=trainable")
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:
     """The configuration as JSON values; the avatar's part carries its `kind`."""
     value = dataclasses.asdict(config)
     value["avatar"] = {"kind": kind_of(config.avatar), **value["avatar"]}
-    return value
+    return typing.cast(dict[str, Any], json.loads(json.dumps(value)))  # tuples become lists, as in a file
 
 
 def from_json(value: dict[str, Any], where: str) -> RunConfig:
@@ -88,7 +127,7 @@ def from_json(value: dict[str, Any], where: str) -> RunConfig:
         known = ", ".join(CONFIGS)
         raise UserError(f"{where} is of the field '{kind}', which this version does not know (known: {known})")
     avatar = build(CONFIGS[kind], value.pop("avatar"), where, "avatar")
-    return typing.cast(RunConfig, dataclasses.replace(build(RunConfig, value, where, ""), avatar=avatar))
+    return typing.cast(RunConfig, build(RunConfig, {**value, "avatar": avatar}, where, ""))
 
 
 def build(cls: type, value: dict[str, Any], where: str, path: str) -> Any:
@@ -112,6 +151,10 @@ def _value(hint: Any, given: Any, where: str, full: str) -> Any:
     nested = [option for option in options if dataclasses.is_dataclass(option)]
     if isinstance(given, dict) and nested:
         return build(typing.cast(type, nested[0]), given, where, full)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(given, list) or not all(type(item) is int for item in given):
+            raise UserError(f"{where}: '{full}' must be a list of whole numbers, not {json.dumps(given)}")
+        return tuple(given)
     if given is None and type(None) in options:
         return None
     if float in options and isinstance(given, int) and not isinstance(given, bool):

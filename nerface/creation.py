@@ -18,7 +18,7 @@ from nerface.capture.landmarker import FaceLandmarker
 from nerface.capture.video import probe
 from nerface.checkpoint import load_avatar
 from nerface.config import RunConfig, first_difference, to_json
-from nerface.data.dataset import Dataset, load_dataset
+from nerface.data.dataset import Dataset
 from nerface.data.images import read_image
 from nerface.driving.repose import camera_angles, fit_pose_share
 from nerface.driving.views import circled
@@ -29,6 +29,7 @@ from nerface.fields.base import Avatar
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
 from nerface.rendering.sequence import SequenceOptions, render_video
+from nerface.training.begin import load_for
 from nerface.training.curves import write_training_curves
 from nerface.training.loop import train
 from nerface.video import DEFAULT_FRAME_RATE_HZ
@@ -93,7 +94,7 @@ def create(
             if fresh:
                 _give_up(folder)
             raise
-    dataset = load_dataset(paths.dataset, half_res=options.config.half_res, progress=progress)
+    dataset = load_for(options.config, paths.dataset, progress)
     if not paths.avatar.exists():
         result = train(
             dataset,

@@ -65,12 +65,14 @@ class Camera:
 class Condition:
     """What the avatar is asked to do: `expression` [E], `latent` [L] and the plate `background` [H, W, 3] in [0, 1].
 
-    A `background` of None means nothing is known behind the person.
+    A `background` of None means nothing is known behind the person. `viewed_from`, a camera pose, makes the field
+    believe that it is seen from there, while it is drawn from where the camera is (an ablation of the view direction).
     """
 
     expression: Float[Tensor, " expression"]
     latent: Float[Tensor, " latent"]
     background: Float[Tensor, "height width 3"] | None = None
+    viewed_from: Float[Tensor, "4 4"] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,14 @@ class Frame:
 class Rays:
     """A bundle of rays in head space. Rays of several frames lie frame by frame, the same number of each.
 
-    `background` [R, 3] is the plate's colour at the ray's pixel, or None.
+    `background` [R, 3] is the plate's colour at the ray's pixel, or None. `view` [R, 3] is what the field is told of
+    the direction, where that is not the ray's own unit vector.
     """
 
     origins: Float[Tensor, "rays 3"]
     directions: Float[Tensor, "rays 3"]
     background: Float[Tensor, "rays 3"] | None
+    view: Float[Tensor, "rays 3"] | None = None
 
     def __len__(self) -> int:
         return int(self.origins.shape[0])

@@ -175,8 +175,31 @@ def test_the_tests_extra_is_added_and_kept(tmp_path: Path, machine: Machine) -> 
     machine.torch = "2.13.0+cpu"
     bootstrap.set_up(tmp_path / "e", ("dev",))
     assert machine.called[3].endswith(f"--editable {bootstrap.ROOT}[dev]")
+    assert machine.called[4].endswith("--no-deps lpips>=0.1.4 tqdm>=4.28 torchvision==0.28.*")
     bootstrap.set_up(tmp_path / "e", ())
-    assert len(machine.called) == 4
+    assert len(machine.called) == 5
+
+
+def test_only_the_tests_need_lpips_and_never_another_torch(tmp_path: Path, machine: Machine) -> None:
+    machine.torch = "2.13.0+cpu"
+    bootstrap.set_up(tmp_path / "demo", ())
+    assert not any("lpips" in line for line in machine.called)
+    bootstrap.set_up(tmp_path / "test", ("dev",))
+    (line,) = (line for line in machine.called if "lpips" in line)
+    assert "--no-deps" in line
+
+
+@pytest.mark.parametrize(
+    ("torch", "expected"),
+    [((2, 6, 0), "torchvision==0.21.*"), ((2, 13, 0), "torchvision==0.28.*"), ((2, 9, 1), "torchvision==0.24.*")],
+)
+def test_torchvision_for(torch: tuple[int, ...], expected: str) -> None:
+    assert bootstrap.torchvision_for(torch) == expected
+
+
+def test_lpips_needs_a_torch_that_starts(tmp_path: Path, machine: Machine) -> None:
+    with pytest.raises(SetupError, match="PyTorch does not start"):
+        bootstrap.install_lpips(tmp_path / "bin" / "python")
 
 
 @pytest.mark.parametrize("fault", ["-m venv", bootstrap.TORCH_TRIED, "--editable"])

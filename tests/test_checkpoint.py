@@ -31,10 +31,10 @@ from nerface.checkpoint import (
 )
 from nerface.errors import UserError
 from nerface.fields.planes import PlanesConfig
-from nerface.training.loop import make_optimizer
+from nerface.training.begin import make_optimizer
 from tests.toys import AVATAR, toy_avatar, toy_run, toy_subject
 
-STATE = TrainingState(17, 3.25, (0.1, float(torch.tensor(1 / 3))), (1e-8,))
+STATE = TrainingState(17, 3.25, ((0.1, float(torch.tensor(1 / 3))), (1e-8, 2.0)))
 PLANES = replace(AVATAR, coarse=replace(AVATAR.coarse, planes=PlanesConfig(8, 2, 3, 8)))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nerface
-from nerface.config import RunConfig, TrainingConfig, from_json, override, to_json
+from nerface.config import DataConfig, RunConfig, TrainingConfig, from_json, override, to_json
 from nerface.errors import UserError
 from nerface.fields import CONFIGS
 from nerface.fields.planes import PlanesConfig
@@ -22,7 +22,7 @@ ODD = RunConfig(
     "paper",
     replace(AVATAR, fine=replace(FIELD, skip_layer=None, planes=PlanesConfig(extent=0.1 + 0.2)), latent_channels=0),
     TrainingConfig(steps=7, learning_rate=1e-300),
-    half_res=True,
+    data=DataConfig(half_res=True, train_share=0.5),
 )
 
 
@@ -70,7 +70,7 @@ def test_the_paper_s_numbers():
         ("training.frames=5000", "2048 rays of 5000 frames"),
         ("training.inside_weight=1.0", "inside_weight must lie between 0 and 1"),
         ("training=5", "'training' must be TrainingConfig, not 5"),
-        ("half_res=1", "half_res' must be bool, not 1"),
+        ("data.half_res=1", "data.half_res' must be bool, not 1"),
         ("avatar=5", "'avatar' must be a group of settings, not 5"),
         ("avatar.kind=cloud", "field 'cloud', which this version does not know"),
         ("avatar.kind=[1]", "which this version does not know"),
@@ -97,7 +97,7 @@ def test_settings_replace_what_they_name_and_nothing_else():
             "avatar.sampling.density=softplus",
             "avatar.fine.skip_layer=null",
             'avatar.coarse.planes={"channels": 3}',
-            "half_res=true",
+            "data.half_res=true",
         ],
     )
     expected = toy_run(
@@ -110,7 +110,7 @@ def test_settings_replace_what_they_name_and_nothing_else():
         steps=9,
         learning_rate=1.0,
     )
-    assert config == replace(expected, half_res=True)
+    assert config == replace(expected, data=DataConfig(half_res=True))
     assert isinstance(config.training.learning_rate, float)
 
 

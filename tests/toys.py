@@ -12,7 +12,7 @@ from nerface.data import Dataset
 from nerface.fields import PaperAvatar, PaperConfig, Subject, build_avatar
 from nerface.fields.paper_field import FieldConfig
 from nerface.rendering.volume import SamplingConfig
-from nerface.training.loop import describe
+from nerface.training.begin import describe
 from nerface.types import Intrinsics
 
 FIELD = FieldConfig(

@@ -34,7 +34,9 @@ def device_of(options: argparse.Namespace) -> torch.device:
 def run_config(options: argparse.Namespace) -> RunConfig:
     """The preset with the user's changes."""
     config = override(preset(options.preset), options.set)
-    return dataclasses.replace(config, half_res=True) if options.half_res else config
+    if not options.half_res:
+        return config
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, half_res=True))
 
 
 def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOptions:

@@ -18,11 +18,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 
-from nerface.data.images import halve, read_image, read_mask
+from nerface.data.images import halve, has_transparency, over, read_image, read_mask
 from nerface.errors import UserError
 from nerface.files import read_json, whole_folder, write_json
 from nerface.progress import Progress
@@ -30,18 +31,31 @@ from nerface.progress import Progress
 FORMAT = 1  # counted up when the content of an entry changes meaning
 CACHE_VARIABLE = "NERFACE_CACHE"
 DECODING_THREADS = 8
+WHITE = 255
+Item = TypeVar("Item")
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How pictures become pixels: at `half_res`, transparent ones laid over `plate` (at the stored size).
+
+    `white` puts the person on white instead: by the picture's transparency, else by its mask.
+    """
+
+    half_res: bool
+    white: bool
+    plate: UInt8[np.ndarray, "height width 3"] | None
+
+
+@dataclass(frozen=True)
 class Sources:
-    """The files of one split, in order; `plate` is what transparent pictures are laid over (at the stored size)."""
+    """The files of one split, in order, and how they are read."""
 
     split: str
     images: Sequence[Path]
     masks: Sequence[Path] | None
-    plate: UInt8[np.ndarray, "height width 3"] | None
-    half_res: bool
+    reading: Reading
     stamp: str  # changes whenever one of the files does
 
 
@@ -82,7 +96,8 @@ def open_pixels(folder: Path, sources: Sources, progress: Progress) -> Pixels:
     Raises `UserError` for a picture that is missing, damaged or of another size, and for a full disk; nothing is left
     behind then.
     """
-    family = f"{sources.split}-{'half' if sources.half_res else 'full'}-"
+    white = "-white" if sources.reading.white else ""
+    family = f"{sources.split}-{'half' if sources.reading.half_res else 'full'}{white}-"
     digest = hashlib.sha256(f"{FORMAT}\n{sources.stamp}".encode()).hexdigest()[:16]
     entry = folder / (family + digest)
     if not (entry / "shape.json").exists():
@@ -108,21 +123,22 @@ def _map(file: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _build(entry: Path, sources: Sources, progress: Progress) -> None:
-    first = read_image(sources.images[0], plate=sources.plate)
+    reading = sources.reading
+    first = _read(sources, 0, None)
     stored_height, stored_width = first.shape[:2]
     if min(stored_height, stored_width) < 2:
         raise UserError(f"{sources.images[0]} is {stored_width}x{stored_height} pixels: too small to use")
     size = (stored_width, stored_height)
 
-    def image(path: Path) -> np.ndarray:
-        pixels = read_image(path, size, sources.plate)
-        return halve(pixels) if sources.half_res else pixels
+    def image(row: int) -> np.ndarray:
+        pixels = _read(sources, row, size)
+        return halve(pixels) if reading.half_res else pixels
 
     def mask(path: Path) -> np.ndarray:
         pixels = read_mask(path, size)
-        return halve(pixels) if sources.half_res else pixels
+        return halve(pixels) if reading.half_res else pixels
 
-    scale = 2 if sources.half_res else 1
+    scale = 2 if reading.half_res else 1
     height, width = stored_height // scale, stored_width // scale
     masks = sources.masks or ()
     needed = (3 * len(sources.images) + len(masks)) * height * width
@@ -134,7 +150,7 @@ def _build(entry: Path, sources: Sources, progress: Progress) -> None:
         )
     with whole_folder(entry) as partial:
         progress.start(f"decoding {sources.split} frames", len(sources.images) + len(masks))
-        _write(partial / "images.u8", _in_order(image, sources.images), progress)
+        _write(partial / "images.u8", _in_order(image, range(len(sources.images))), progress)
         if masks:
             _write(partial / "masks.u8", _in_order(mask, masks), progress)
         shape = {"height": height, "width": width, "stored_height": stored_height, "stored_width": stored_width}
@@ -155,18 +171,32 @@ def _write(file: Path, arrays: Iterator[np.ndarray], progress: Progress) -> None
         os.fsync(stream.fileno())
 
 
-def _in_order(function: Callable[[Path], np.ndarray], paths: Sequence[Path]) -> Iterator[np.ndarray]:
+def _read(sources: Sources, row: int, size: tuple[int, int] | None) -> UInt8[np.ndarray, "height width 3"]:
+    """One picture as it is stored, over the plate or on white."""
+    path, reading = sources.images[row], sources.reading
+    if not reading.white:
+        return read_image(path, size, reading.plate)
+    if sources.masks is not None and not has_transparency(path):
+        pixels = read_image(path, size)
+        mask = read_mask(sources.masks[row], (pixels.shape[1], pixels.shape[0]))
+        return over(pixels, mask, np.full_like(pixels, WHITE))
+    if not has_transparency(path):
+        raise UserError(f"{path} has neither transparency nor a person mask: it cannot be put on a white background")
+    return read_image(path, size, white=True)
+
+
+def _in_order(function: Callable[[Item], np.ndarray], items: Sequence[Item]) -> Iterator[np.ndarray]:
     """`map` over threads that keeps only a few results waiting, so that memory stays small."""
     threads = min(DECODING_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        remaining = iter(paths)
+        remaining = iter(items)
         waiting: deque[Future[np.ndarray]] = deque(
-            pool.submit(function, path) for path in islice(remaining, 2 * threads)
+            pool.submit(function, item) for item in islice(remaining, 2 * threads)
         )
         try:
             while waiting:
                 yield waiting.popleft().result()
-                waiting.extend(pool.submit(function, path) for path in islice(remaining, 1))
+                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
         finally:
             for future in waiting:
                 future.cancel()

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 from nerface.data.boxes import estimate_head_boxes
-from nerface.data.cache import Pixels, Sources, cache_folder, open_pixels
+from nerface.data.cache import WHITE, Pixels, Reading, Sources, cache_folder, open_pixels
 from nerface.data.finder import Finder
 from nerface.data.images import halve, read_image, read_mask
+from nerface.data.parts import first_share
 from nerface.data.seed_layout import SplitTable, read_expression_names, read_index_map, read_intrinsics, read_split
 from nerface.errors import UserError
 from nerface.progress import SILENT, Progress
@@ -113,6 +114,8 @@ def load_dataset(
     *,
     half_res: bool = False,
     test_skip: int = 1,
+    train_share: float = 1.0,
+    white_background: bool = False,
     cache: Path | None = None,
     splits: Sequence[str] = SPLITS,
     background_required: bool = True,
@@ -122,22 +125,28 @@ def load_dataset(
 
     The first call decodes every picture of `splits` once into the frame cache (`nerface.data.cache`); later calls map
     it. `half_res` halves height, width and focal lengths (area averaging); `test_skip` keeps every n-th val and test
-    frame (0 means 1). Transparent pictures are laid over the plate. Without stored head boxes they are estimated from
-    the training boxes and the poses, never from the test frames' `bbox`.
+    frame (0 means 1), `train_share` the first share of the training frames in time. Transparent pictures are laid over
+    the plate; with `white_background` the person stands on white, by transparency or person masks. Without stored head
+    boxes they are estimated from the training boxes and the poses, never from the test frames' `bbox`.
 
     Raises `UserError`, one line naming file and frame, for anything missing, broken or inconsistent.
     """
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: a dataset folder with transforms_train.json is needed")
-    tables = _read_tables(root, splits, test_skip)
+    tables, index_map = _read_tables(root, splits, test_skip), read_index_map(root)
+    if "train" in tables and train_share < 1:
+        tables["train"], index_map = first_share(tables["train"], index_map, train_share)
     reference = tables.get("train") or next(iter(tables.values()))
-    plate = _read_plate(root, background_required)
-    pixels = _open_all(root, tables, splits, cache, plate, half_res, progress)
+    plate = _read_plate(root, background_required and not white_background)
+    reading = Reading(half_res, white_background, plate)
+    pixels = _open_all(root, tables, splits, cache, reading, progress)
     width, height = next(iter(pixels.values())).stored_size
     stored = read_intrinsics(reference, width, height)
     _check_agreement(reference, tables, stored)
-    unseen = _read_unseen(root, reference, (width, height), plate is not None)
+    unseen = _read_unseen(root, reference, (width, height), plate is not None and not white_background)
+    if white_background:
+        plate = np.full((height, width, 3), WHITE, dtype=np.uint8)
     intrinsics = _halved(stored) if half_res else stored
     opened = {name: _split(tables[name], pixels[name], reference, stored) for name in splits}
     rate, units = reference.meta.get("frame_rate"), reference.meta.get("units") or {}
@@ -149,7 +158,7 @@ def load_dataset(
         expression_stats=_expression_stats(reference),
         background=halve(plate) if half_res and plate is not None else plate,
         background_unseen=halve(unseen) >= SEEN_SHARE * 255 if half_res else unseen >= SEEN_SHARE * 255,
-        index_map=read_index_map(root),
+        index_map=index_map,
         frame_rate=float(rate) if isinstance(rate, (int, float)) and rate > 0 else None,
         head_units_per_cm=units.get("head_units_per_cm") if isinstance(units, dict) else None,
         source=reference.meta.get("source") or {},
@@ -182,10 +191,10 @@ def _open_all(
     tables: Mapping[str, SplitTable],
     splits: Sequence[str],
     cache: Path | None,
-    plate: UInt8[np.ndarray, "height width 3"] | None,
-    half_res: bool,
+    reading: Reading,
     progress: Progress,
 ) -> dict[str, Pixels]:
+    plate = None if reading.white else reading.plate
     entries = cache_folder(root, cache)
     finder = Finder(root)
     pixels: dict[str, Pixels] = {}
@@ -200,7 +209,7 @@ def _open_all(
         masks = None if table.mask_paths is None else [finder.mask(table, row) for row in range(len(table))]
         plate_stamp = finder.stamp([root / BACKGROUND]) if plate is not None else ""
         stamp = finder.stamp(images) + finder.stamp(masks or []) + plate_stamp
-        pixels[name] = open_pixels(entries, Sources(name, images, masks, plate, half_res, stamp), progress)
+        pixels[name] = open_pixels(entries, Sources(name, images, masks, reading, stamp), progress)
         first_name, first = next(iter(pixels.items()))
         size = pixels[name].stored_size
         if size != first.stored_size:

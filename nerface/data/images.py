@@ -13,13 +13,16 @@ from nerface.files import whole_file
 
 
 def read_image(
-    path: Path, size: tuple[int, int] | None = None, plate: UInt8[np.ndarray, "height width 3"] | None = None
+    path: Path,
+    size: tuple[int, int] | None = None,
+    plate: UInt8[np.ndarray, "height width 3"] | None = None,
+    white: bool = False,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture at `path` as uint8 RGB [H, W, 3].
 
     Grey pictures are repeated over the channels, 16-bit ones lose their low byte, and transparent ones are laid over
-    `plate` (the scene without the person), which is then needed. The orientation tag of a JPEG is not applied: the
-    pose and the boxes of a dataset belong to the pixels as stored.
+    `plate` (the scene without the person), or on `white`, one of which is then needed. The orientation tag of a JPEG
+    is not applied: the pose and the boxes of a dataset belong to the pixels as stored.
 
     Raises `UserError` where the file is missing, does not decode, or is not of `size` (width, height).
     """
@@ -28,9 +31,13 @@ def read_image(
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     if pixels.shape[2] == 4:
+        if white:
+            plate = np.full((*pixels.shape[:2], 3), 255, dtype=np.uint8)
         if plate is None:
             raise UserError(f"{path} has transparent pixels, and there is no background plate to lay it over")
-        return _over(pixels, plate, path)
+        if plate.shape[:2] != pixels.shape[:2]:
+            raise UserError(f"{path} and the background plate it would be laid over differ in size")
+        return over(cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2RGB), pixels[:, :, 3], plate)
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
@@ -75,14 +82,20 @@ def _check_size(path: Path, pixels: np.ndarray, size: tuple[int, int] | None) ->
         )
 
 
-def _over(
-    pixels: UInt8[np.ndarray, "height width 4"], plate: UInt8[np.ndarray, "height width 3"], path: Path
+def has_transparency(path: Path) -> bool:
+    """Whether the picture at `path` has an alpha channel; errors as `read_image`."""
+    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
+    return pixels.ndim == 3 and pixels.shape[2] == 4
+
+
+def over(
+    colour: UInt8[np.ndarray, "height width 3"],
+    alpha: UInt8[np.ndarray, "height width"],
+    plate: UInt8[np.ndarray, "height width 3"],
 ) -> UInt8[np.ndarray, "height width 3"]:
-    if plate.shape[:2] != pixels.shape[:2]:
-        raise UserError(f"{path} and the background plate it would be laid over differ in size")
-    alpha = pixels[:, :, 3:].astype(np.float32) / 255
-    colour = cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2RGB)
-    return np.rint(alpha * colour + (1 - alpha) * plate).astype(np.uint8)
+    """`colour` laid over `plate` where `alpha` (255 = opaque) says so."""
+    share = alpha[:, :, None].astype(np.float32) / 255
+    return np.rint(share * colour + (1 - share) * plate).astype(np.uint8)
 
 
 def write_png(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,20 @@ class SplitTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def rows(self, kept: Int[np.ndarray, " kept"]) -> SplitTable:
+        """The table of some of its frames."""
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in kept),
+            mask_paths=None if self.mask_paths is None else tuple(self.mask_paths[row] for row in kept),
+            camera_to_head=self.camera_to_head[kept],
+            expressions=self.expressions[kept],
+            sampling_boxes=self.sampling_boxes[kept],
+            head_boxes=self.head_boxes[kept],
+            source_frames=self.source_frames[kept],
+            timestamps=self.timestamps[kept],
+        )
 
     def where(self, row: int) -> str:
         """How an error names one frame."""

@@ -56,13 +56,19 @@ class Avatar(nn.Module, ABC):
     """A person that can be drawn from any camera under any condition.
 
     Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the
-    plate `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there).
+    plate `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
+    `trained_background` [H, W, 3], a plate that is learned. `pose_corrections` [train frames, 6], where there are some,
+    move the cameras of training frames (`nerface.fields.pose_correction`). `chunk_samples` bounds how many samples are
+    in flight while pictures are drawn (None: what suits the device).
     """
 
     subject: Subject
     latent_codes: nn.Parameter
     background: Tensor
     background_unseen: Tensor
+    trained_background: nn.Parameter | None = None
+    pose_corrections: nn.Parameter | None = None
+    chunk_samples: int | None = None
 
     def __init__(self, subject: Subject, latent_channels: int) -> None:
         super().__init__()
@@ -86,12 +92,19 @@ class Avatar(nn.Module, ABC):
         return self.subject.expression_names
 
     def set_background(self, plate: UInt8[Tensor, "H W 3"], unseen: Tensor) -> None:
-        """Put the plate [H, W, 3] uint8 and its never-seen mask [H, W] into the avatar."""
+        """Put the plate [H, W, 3] uint8 and its never-seen mask [H, W] into the avatar.
+
+        A learned plate begins from it.
+        """
         self.background.copy_(plate)
         self.background_unseen.copy_(unseen)
+        if self.trained_background is not None:
+            self.trained_background.data.copy_(plate.float() / 255.0)
 
     def plate(self) -> Float[Tensor, "height width 3"]:
-        """The background as colours in [0, 1]."""
+        """The background as colours in [0, 1]: the learned one where there is one, else the one of the dataset."""
+        if self.trained_background is not None:
+            return self.trained_background.detach().clamp(0.0, 1.0)
         return self.background.float() / 255.0
 
     def latent(self, choice: str) -> Float[Tensor, " latent"]:
@@ -116,6 +129,12 @@ class Avatar(nn.Module, ABC):
 
         The image has the size of `camera.intrinsics`; `condition.background` must have that size too.
         """
+
+    def render_stages(
+        self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
+    ) -> list[Rendering]:
+        """What each network in turn makes of the same view, the last being what `render` gives."""
+        return [self.render(camera, condition, pixels)]
 
     @abstractmethod
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:

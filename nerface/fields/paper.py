@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from nerface.cameras import all_pixels, pixel_directions, to_head_space
 from nerface.errors import UserError
 from nerface.fields.base import Avatar, PixelBatch, Subject
 from nerface.fields.paper_field import FieldConfig, PaperField
-from nerface.rendering.volume import SamplingConfig, render_rays
+from nerface.fields.pose_correction import corrected
+from nerface.rendering.compositing import density
+from nerface.rendering.volume import SamplingConfig, for_drawing, render_rays
 from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 
 # Samples in flight while an image is drawn: on a CPU what its caches hold, on a GPU what fills it within about 2 GB in
@@ -20,6 +22,9 @@ from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 CHUNK_SAMPLES = {"cpu": 1 << 14, "cuda": 1 << 19}
 EXPRESSION_DIVISOR = 3.0  # NeRFace feeds its coefficients divided by 3 (spec 3.2)
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
+EXPRESSION_INPUTS = ("divided", "standardised", "raw")
+DIRECTIONS = ("view", "z_near_far")
+BACKGROUNDS = ("plate", "none", "trainable")
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,15 @@ class PaperConfig:
     """The avatar of the paper: two fields, how rays are sampled, and how a frame's condition is fed.
 
     `expression_input`: "divided" is the paper's (raw coefficients / 3), "standardised" subtracts the training mean and
-    divides by the training spread of each channel, for coefficients in [0, 1] that hardly leave their mean.
+    divides by the training spread of each channel, for coefficients in [0, 1] that hardly leave their mean, "raw"
+    leaves them as they are. `use_expression` and `use_latent` False feed zeros instead: the paper's ablations.
+
+    `direction` is what the field is told of the view: "view", the unit vector, or "z_near_far", what the released code
+    feeds by accident (spec 0.1): the third component of the un-normalised ray direction, near and far.
+
+    `background`: "plate" puts the dataset's plate behind the last sample, "trainable" a picture that is learned, "none"
+    leaves the last sample the colour that the field gives it. `refine_poses` learns a rigid correction per training
+    frame.
     """
 
     coarse: FieldConfig = field(default_factory=FieldConfig)
@@ -35,10 +48,17 @@ class PaperConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     latent_channels: int = 32
     expression_input: str = "divided"
+    use_expression: bool = True
+    use_latent: bool = True
+    direction: str = "view"
+    background: str = "plate"
+    refine_poses: bool = False
 
     def __post_init__(self) -> None:
-        if self.expression_input not in ("divided", "standardised"):
-            raise ValueError(f"expression_input must be divided or standardised: {self.expression_input}")
+        choices = {"expression_input": EXPRESSION_INPUTS, "direction": DIRECTIONS, "background": BACKGROUNDS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}: {getattr(self, name)}")
 
 
 class PaperAvatar(Avatar):
@@ -50,9 +70,13 @@ class PaperAvatar(Avatar):
     def __init__(self, config: PaperConfig, subject: Subject) -> None:
         super().__init__(subject, config.latent_channels)
         self.config = config
-        channels = len(subject.expression_names) + config.latent_channels
-        self.coarse = PaperField(config.coarse, channels)
-        self.fine = PaperField(config.fine, channels) if config.sampling.fine else None
+        channels = len(subject.expression_names), config.latent_channels
+        self.coarse = PaperField(config.coarse, *channels)
+        self.fine = PaperField(config.fine, *channels) if config.sampling.fine else None
+        if config.background == "trainable":
+            self.trained_background = nn.Parameter(torch.zeros(self.background.shape))
+        if config.refine_poses:
+            self.pose_corrections = nn.Parameter(torch.zeros(subject.train_frames, 6))
         self.register_buffer("expression_mean", torch.tensor(subject.expression_mean), persistent=False)
         spread = torch.tensor(subject.expression_std).clamp(min=SPREAD_FLOOR)
         self.register_buffer("expression_spread", spread, persistent=False)
@@ -63,17 +87,53 @@ class PaperAvatar(Avatar):
         """What the fields see of a frame: scaled expression and raw latent code, side by side."""
         if self.config.expression_input == "divided":
             scaled = expression / EXPRESSION_DIVISOR
-        else:
+        elif self.config.expression_input == "standardised":
             scaled = (expression - self.expression_mean) / self.expression_spread
+        else:
+            scaled = expression
+        if not self.config.use_expression:
+            scaled = torch.zeros_like(scaled)
+        if not self.config.use_latent:
+            latent = torch.zeros_like(latent)
         return torch.cat([scaled, latent], dim=-1)
+
+    def view_input(self, directions: Float[Tensor, "rays 3"]) -> Float[Tensor, "rays 3"]:
+        """What the fields are told of rays with these (un-normalised) directions."""
+        if self.config.direction == "view":
+            return directions / directions.norm(dim=-1, keepdim=True)
+        sampling = self.config.sampling
+        limits = directions.new_tensor([sampling.near, sampling.far]).expand(directions.shape[0], 2)
+        return torch.cat([directions[:, 2:], limits], dim=-1)
+
+    def query(
+        self,
+        points: Float[Tensor, "points 3"],
+        condition: Condition,
+        view_directions: Float[Tensor, "points 3"] | None = None,
+    ) -> tuple[Float[Tensor, " points"], Float[Tensor, "points 3"]]:
+        """Density per head unit and colour of the last field at `points` in head space, differentiable in them.
+
+        `view_directions` (any length; None: looking along -z, at the face from the front) are directions of sight.
+        """
+        if view_directions is None:
+            view_directions = points.new_tensor([0.0, 0.0, -1.0]).expand_as(points)
+        row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
+        last = self.coarse if self.fine is None else self.fine
+        sigma_raw, rgb = last(points[:, None], self.view_input(view_directions), row)
+        return density(sigma_raw[:, 0], self.config.sampling.density), rgb[:, 0]
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         """Coarse and fine rendering of the batch's pixels, with jittered depths and density noise."""
         directions = pixel_directions(batch.intrinsics, batch.pixels[:, 0], batch.pixels[:, 1])
-        per_frame = batch.pixels.shape[0] // batch.frames.shape[0]
-        poses = batch.camera_to_head.repeat_interleave(per_frame, dim=0)
-        origins, directions = to_head_space(directions, poses)
-        rays = Rays(origins, directions, batch.background)
+        per_frame, poses, background = batch.pixels.shape[0] // batch.frames.shape[0], batch.camera_to_head, None
+        if self.pose_corrections is not None:
+            poses = corrected(poses, self.pose_corrections[batch.frames])
+        origins, directions = to_head_space(directions, poses.repeat_interleave(per_frame, dim=0))
+        if self.trained_background is not None:
+            background = self.trained_background[batch.pixels[:, 0], batch.pixels[:, 1]]
+        elif self.config.background == "plate":
+            background = batch.background
+        rays = Rays(origins, directions, background, self.view_input(directions))
         condition = self.condition_rows(batch.expression, self.latent_codes[batch.frames])
         return render_rays((self.coarse, self.fine), rays, condition, self.config.sampling, generator)
 
@@ -81,6 +141,37 @@ class PaperAvatar(Avatar):
         self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
     ) -> Rendering:
         """The fine rendering of an image or of chosen pixels; see `Avatar.render`."""
+        return self.render_stages(camera, condition, pixels)[-1]
+
+    def render_stages(
+        self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
+    ) -> list[Rendering]:
+        """The coarse and the fine rendering of an image or of chosen pixels."""
+        self._check(camera, condition)
+        inner = camera.intrinsics
+        wanted = all_pixels(inner, self.device) if pixels is None else pixels.to(self.device)
+        row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
+        plate = None
+        if condition.background is not None and self.config.background != "none":
+            plate = condition.background.to(self.device)
+        seen_from = camera.camera_to_head if condition.viewed_from is None else condition.viewed_from
+        sampling = for_drawing(self.config.sampling)
+        in_flight = self.chunk_samples or CHUNK_SAMPLES.get(self.device.type, 1 << 14)
+        chunk = max(1, in_flight // (sampling.coarse + sampling.fine))
+        parts = []
+        for start in range(0, wanted.shape[0], chunk):
+            some = wanted[start : start + chunk]
+            local = pixel_directions(inner, some[:, 0], some[:, 1])
+            origins, directions = to_head_space(local, camera.camera_to_head.to(self.device))
+            _, sight = to_head_space(local, seen_from.to(self.device))
+            background = None if plate is None else plate[some[:, 0], some[:, 1]]
+            rays = Rays(origins, directions, background, self.view_input(sight))
+            parts.append(render_rays((self.coarse, self.fine), rays, row, sampling))
+        stages = [concatenate(list(stage)) for stage in zip(*parts)]
+        return [stage.reshape(inner.height, inner.width) for stage in stages] if pixels is None else stages
+
+    def _check(self, camera: Camera, condition: Condition) -> None:
+        """Raise `UserError` where the condition does not fit the avatar or the picture."""
         inner = camera.intrinsics
         if condition.expression.shape != (len(self.expression_names),):
             raise UserError(
@@ -95,18 +186,3 @@ class PaperAvatar(Avatar):
         if condition.background is not None and condition.background.shape[:2] != (inner.height, inner.width):
             height, width = condition.background.shape[:2]
             raise UserError(f"the background is {width}x{height}, the image {inner.width}x{inner.height}: resize it")
-        wanted = all_pixels(inner, self.device) if pixels is None else pixels.to(self.device)
-        row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
-        plate = None if condition.background is None else condition.background.to(self.device)
-        samples = self.config.sampling.coarse + self.config.sampling.fine
-        chunk = max(1, CHUNK_SAMPLES.get(self.device.type, 1 << 14) // samples)
-        parts = []
-        for start in range(0, wanted.shape[0], chunk):
-            some = wanted[start : start + chunk]
-            directions = pixel_directions(inner, some[:, 0], some[:, 1])
-            origins, directions = to_head_space(directions, camera.camera_to_head.to(self.device))
-            background = None if plate is None else plate[some[:, 0], some[:, 1]]
-            rays = Rays(origins, directions, background)
-            parts.append(render_rays((self.coarse, self.fine), rays, row, self.config.sampling)[-1])
-        rendering = concatenate(parts)
-        return rendering.reshape(inner.height, inner.width) if pixels is None else rendering

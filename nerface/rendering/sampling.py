@@ -10,16 +10,23 @@ INNER_WEIGHT_FLOOR = 1e-5  # NeRFace adds it to every coarse weight before drawi
 
 
 def stratified_depths(
-    near: Float[Tensor, " rays"], far: Float[Tensor, " rays"], count: int, generator: torch.Generator | None
+    near: Float[Tensor, " rays"],
+    far: Float[Tensor, " rays"],
+    count: int,
+    generator: torch.Generator | None,
+    disparity: bool = False,
 ) -> Float[Tensor, "rays samples"]:
     """`count` depths from `near` to `far` of each ray, ascending.
 
-    Without a generator they are evenly spaced, both ends included. With one, each is drawn uniformly from its cell;
-    cells end half-way between neighbours, the first begins at `near` and the last ends at `far` (NeRF eq. 2, with
-    NeRFace's cells; spec 4.4, step 1).
+    Without a generator they are evenly spaced, both ends included, in depth or in `disparity` 1/t. With one, each is
+    drawn uniformly from its cell; cells end half-way between neighbours, the first begins at `near` and the last ends
+    at `far` (NeRF eq. 2, with NeRFace's cells; spec 4.4, step 1).
     """
     steps = torch.linspace(0.0, 1.0, count, device=near.device)
-    t_mid = near[:, None] + (far - near)[:, None] * steps  # [R, S]
+    if disparity:
+        t_mid = 1.0 / (1.0 / near[:, None] * (1.0 - steps) + 1.0 / far[:, None] * steps)  # [R, S]
+    else:
+        t_mid = near[:, None] + (far - near)[:, None] * steps
     if generator is None:
         return t_mid
     middle = 0.5 * (t_mid[:, 1:] + t_mid[:, :-1])

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from nerface.config import TrainingConfig
 from nerface.data.dataset import Dataset
 from nerface.fields.base import PixelBatch
-from nerface.training.pixels import draw_pixels, inside_probability, pixel_boxes
+from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes
 
 DEVICE_SHARE = 0.5  # frames move to the GPU while they fill at most this share of its free memory
 
@@ -30,30 +31,33 @@ class FrameStore:
         self.camera_to_head = torch.from_numpy(np.array(split.camera_to_head)).to(device)
         self.expressions = torch.from_numpy(np.array(split.expressions)).to(device)
         self.boxes = pixel_boxes(torch.from_numpy(np.array(split.sampling_boxes)), self.height, self.width).to(device)
-        assert dataset.background is not None
-        self.background = torch.from_numpy(np.array(dataset.background)).to(device)
+        plate = dataset.background
+        self.background = None if plate is None else torch.from_numpy(np.array(plate)).to(device)
         self.unseen = torch.from_numpy(np.array(dataset.background_unseen)).to(device)
         self.any_unseen = bool(self.unseen.any())
 
     def __len__(self) -> int:
         return int(self.camera_to_head.shape[0])
 
-    def draw(self, frames: int, rays: int, inside_weight: float, generator: torch.Generator) -> PixelBatch:
-        """About `rays` pixels, as many of each of `frames` different frames, weighted by the head boxes.
+    def draw(self, settings: TrainingConfig, generator: torch.Generator) -> PixelBatch:
+        """About `settings.rays` pixels, as many of each of `settings.frames` different frames, more of the head's box.
 
         Where the plate was never seen, the background handed out is a random colour: the field cannot lean on a made-up
         plate and has to be opaque there, as the person was in every training frame.
         """
-        chosen = torch.randperm(len(self), generator=generator, device=self.device)[:frames]
-        rays -= rays % chosen.shape[0]
+        chosen = torch.randperm(len(self), generator=generator, device=self.device)[: settings.frames]
+        rays = settings.rays - settings.rays % chosen.shape[0]
         owner = torch.arange(chosen.shape[0], device=self.device).repeat_interleave(rays // chosen.shape[0])
         boxes = self.boxes[chosen]
-        chance = inside_probability(boxes, self.height, self.width, inside_weight)[owner]
-        inside = torch.rand(rays, generator=generator, device=self.device) < chance
+        if settings.inside_share is None:
+            chance = inside_probability(boxes, self.height, self.width, settings.inside_weight)[owner]
+            inside = torch.rand(rays, generator=generator, device=self.device) < chance
+        else:
+            inside = exact_share(boxes, self.height, self.width, rays // chosen.shape[0], settings.inside_share)
         pixels = draw_pixels(boxes[owner], inside, self.height, self.width, generator)
         rows, columns = pixels.unbind(-1)
-        background = self.background[rows, columns].float() / 255.0
-        if self.any_unseen:
+        background = None if self.background is None else self.background[rows, columns].float() / 255.0
+        if self.any_unseen and background is not None:
             made_up = torch.rand(background.shape, generator=generator, device=self.device)
             background = torch.where(self.unseen[rows, columns, None], made_up, background)
         return PixelBatch(

@@ -6,15 +6,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from nerface.errors import UserError
 from nerface.files import whole_file
 
 # Names under which the log's columns stand in TensorBoard: the seed's tags (spec 4.6) where it has one.
 TAGS = {
     "loss": "train/loss",
+    "coarse_loss": "train/coarse_loss",
+    "fine_loss": "train/fine_loss",
+    "code_loss": "train/code_loss",
+    "bg_loss": "train/bg_loss",
     "psnr": "train/psnr",
     "lr": "train/learning_rate",
     "validation_psnr": "validation/psnr",
+    "validation_loss": "validation/loss",
+    "validation_coarse_loss": "validation/coarse_loss",
+    "validation_fine_loss": "validation/fine_loss",
 }
 
 
@@ -41,6 +50,12 @@ class RunLog:
         if self._board is not None:
             for name in TAGS.keys() & line.keys():
                 self._board.add_scalar(TAGS[name], line[name], int(line["step"]))
+
+    def write_pictures(self, step: int, pictures: dict[str, Tensor]) -> None:
+        """Show pictures [C, H, W] in [0, 1] in TensorBoard as `validation/<name>`."""
+        if self._board is not None:
+            for name, picture in pictures.items():
+                self._board.add_image(f"validation/{name}", picture, step)
 
     def close(self) -> None:
         """End the log."""

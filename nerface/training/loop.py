@@ -8,29 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
+from jaxtyping import Float
 
-from nerface.checkpoint import (
-    TrainingState,
-    checkpoint_path,
-    checkpoints,
-    load_checkpoint,
-    prune_checkpoints,
-    restore_optimizer,
-    save_checkpoint,
-    versions,
-)
-from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
+from nerface.checkpoint import Checkpoint, TrainingState, checkpoint_path, prune_checkpoints, save_checkpoint
+from nerface.config import RunConfig, TrainingConfig
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
-from nerface.fields import Avatar, Subject, build_avatar
-from nerface.files import read_json, refuse_existing, write_json
+from nerface.fields import Avatar
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
+from nerface.training.begin import begin
 from nerface.training.frames import FrameStore
 from nerface.training.log import RunLog
-from nerface.training.losses import colour_loss, latent_loss, mask_loss, psnr
+from nerface.training.losses import LOSSES, background_loss, colour_loss, latent_loss, mask_loss, psnr
 from nerface.training.validation import Validation
 
 
@@ -55,6 +46,7 @@ def train(
     *,
     device: torch.device | str = "cpu",
     resume: bool = False,
+    start: Checkpoint | None = None,
     max_seconds: float | None = None,
     tensorboard: bool = False,
     stop: Callable[[], bool] = lambda: False,
@@ -63,54 +55,53 @@ def train(
     """Train an avatar on `dataset`; write the run's folder: config.json, log.jsonl, checkpoints/, avatar.safetensors.
 
     A run stopped at any moment goes on with `resume` from its newest checkpoint exactly: everything random in step i is
-    drawn from a generator seeded with (seed, i), so weights, optimiser and the number i are the whole state.
+    drawn from a generator seeded with (seed, i), so weights, optimiser and the number i are the whole state. `start` is
+    a checkpoint of another program or run that a new run goes on from, its optimiser included where it has one.
     `max_seconds` ends a run early (of training time, set-up and validation not counted); `stop` is asked before each
     step and ends it with a checkpoint to resume from. `tensorboard` adds event files (extra `[tensorboard]`).
 
     Raises `UserError` where the folder holds something already, or, with `resume`, anything but a run of the same
-    configuration and dataset (a run stopped before it wrote anything begins).
+    configuration and dataset (a run stopped before it wrote anything begins), and where `start` does not fit them.
     """
     device = torch.device(device)
     settings = config.training
-    avatar, state, optimizer = _begin(dataset, run, config, device, resume)
+    avatar, state, optimizer = begin(dataset, run, config, device, start, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
     frames = FrameStore(dataset, device, masks=settings.mask_penalty > 0)
     validation = Validation(dataset, device, settings.seed)
     step, seconds = state.step, state.seconds
-    losses = [torch.tensor(value, device=device) for value in state.losses]
-    errors = [torch.tensor(value, device=device) for value in state.errors]
+    losses = [torch.tensor(row, device=device) for row in state.losses]
     progress.start("training", settings.steps)
     progress.advance(step)
     clock, stopped = time.perf_counter(), False
     budget = math.inf if max_seconds is None else max_seconds
     while step < settings.steps and not (stopped := stop()) and seconds + time.perf_counter() - clock < budget:
-        loss, error = training_step(avatar, optimizer, frames, settings, step)
-        losses.append(loss)
-        errors.append(error)
+        losses.append(training_step(avatar, optimizer, frames, settings, step))
         step += 1
         progress.advance(1)
         if step % settings.log_every == 0 or step == settings.steps:
-            mean, level = float(torch.stack(losses).mean()), float(psnr(torch.stack(errors).mean()))
-            losses, errors = [], []
-            if not math.isfinite(mean):
+            means = dict(zip(LOSSES, torch.stack(losses).mean(dim=0).tolist()))
+            level, losses = float(psnr(torch.tensor(means["fine_loss"]))), []
+            if not math.isfinite(means["loss"]):
                 raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
             seconds, clock = _lap(seconds, clock)
             rate = learning_rate(settings, step)
-            log.write({"step": step, "loss": mean, "psnr": level, "lr": rate, "seconds": seconds})
+            log.write({"step": step, **means, "psnr": level, "lr": rate, "seconds": seconds})
             held_out = "" if log.validation is None else f", held out {log.validation:.2f}"
             progress.advance(0, f"PSNR {level:.2f} dB{held_out}")
         if len(validation) and (step % settings.validate_every == 0 or step == settings.steps):
             seconds, _ = _lap(seconds, clock, device)
-            level = validation.psnr(avatar, settings.precision)
-            log.write({"step": step, "validation_psnr": level, "seconds": seconds})
+            log.write({"step": step, **validation.measure(avatar, settings.precision), "seconds": seconds})
+            if tensorboard:
+                log.write_pictures(step, validation.pictures(avatar, settings.precision))
             clock = time.perf_counter()
         if step % settings.save_every == 0 and step != settings.steps:
             seconds, _ = _lap(seconds, clock, device)
-            _save(run, avatar, config, _state(step, seconds, losses, errors), optimizer)
+            _save(run, avatar, config, _state(step, seconds, losses), optimizer)
             clock = time.perf_counter()
     log.close()
     seconds, _ = _lap(seconds, clock, device)
-    final = _state(step, seconds, losses, errors)
+    final = _state(step, seconds, losses)
     _save(run, avatar, config, final, optimizer)
     if not stopped:
         save_checkpoint(run / "avatar.safetensors", avatar, config, final)
@@ -119,23 +110,29 @@ def train(
 
 def training_step(
     avatar: Avatar, optimizer: torch.optim.Optimizer, frames: FrameStore, settings: TrainingConfig, step: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step of gradient descent; gives the loss and the last rendering's squared error (detached, on device)."""
+) -> Float[torch.Tensor, " row"]:
+    """One step of gradient descent; gives its row of `LOSSES` (detached, on the device)."""
     generator = torch.Generator(frames.device).manual_seed(settings.seed * 1_000_003 + step)
-    batch = frames.draw(settings.frames, settings.rays, settings.inside_weight, generator)
+    batch = frames.draw(settings, generator)
     with autocast(frames.device, settings.precision):
         renderings = avatar.render_batch(batch, generator)
     errors = [colour_loss(rendering.colour, batch.target) for rendering in renderings]
-    loss = torch.stack(errors).sum() + settings.latent_penalty * latent_loss(avatar.latent_codes[batch.frames])
+    code_loss = latent_loss(avatar.latent_codes[batch.frames], settings.latent_penalty_form)
+    loss = torch.stack(errors).sum() + settings.latent_penalty * code_loss
+    bg_loss = torch.zeros_like(loss)
+    if settings.background_penalty and avatar.trained_background is not None:
+        shown = avatar.trained_background[batch.pixels[:, 0], batch.pixels[:, 1]]
+        bg_loss = background_loss(shown, batch.target, renderings[-1].opacity)
+        loss = loss + settings.background_penalty * bg_loss
     if settings.mask_penalty and batch.mask is not None:
         misses = [mask_loss(rendering.opacity, batch.mask) for rendering in renderings]
         loss = loss + settings.mask_penalty * torch.stack(misses).sum()
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step)
+        group["lr"] = learning_rate(settings, step) * group["share"]
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    return loss.detach(), errors[-1].detach()
+    return torch.stack([loss, errors[0], errors[-1], code_loss, bg_loss]).detach()
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:
@@ -143,87 +140,13 @@ def learning_rate(settings: TrainingConfig, step: int) -> float:
     return settings.learning_rate * settings.decay_factor ** (step / settings.decay_steps)
 
 
-def describe(dataset: Dataset) -> Subject:
-    """What an avatar trained on `dataset` remembers of it."""
-    train_split, stats = dataset.splits["train"], dataset.expression_stats
-    rotations = train_split.camera_to_head[:, :3, :3]
-    mean = rotations.mean(axis=0)
-    rest = int(np.argmin(((rotations - mean) ** 2).sum(axis=(1, 2))))
-    return Subject(
-        expression_names=tuple(dataset.expression_names),
-        expression_mean=tuple(map(float, stats.mean)),
-        expression_std=tuple(map(float, stats.std)),
-        expression_min=tuple(map(float, stats.min)),
-        expression_max=tuple(map(float, stats.max)),
-        intrinsics=dataset.intrinsics,
-        rest_pose=tuple(tuple(map(float, row)) for row in train_split.camera_to_head[rest]),
-        train_frames=len(train_split),
-        frame_rate=dataset.frame_rate,
-        source=str(dataset.source.get("file") or dataset.root.name),
-    )
-
-
-def make_optimizer(avatar: Avatar, settings: TrainingConfig) -> torch.optim.Adam:
-    """Adam over fields and latent codes (spec 4.2)."""
-    return torch.optim.Adam(avatar.parameters(), lr=settings.learning_rate, fused=avatar.device.type == "cuda")
-
-
-def _begin(
-    dataset: Dataset, run: Path, config: RunConfig, device: torch.device, resume: bool
-) -> tuple[Avatar, TrainingState, torch.optim.Adam]:
-    """A fresh avatar in a fresh folder, or the newest checkpoint's."""
-    subject = describe(dataset)
-    newest = next(checkpoints(run), None) if resume else None
-    if resume and (run / "config.json").is_file():
-        _check_same_settings(run, config)
-    elif not (resume and _untouched(run)):
-        refuse_existing(run)
-    if newest is None:
-        record = {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()}
-        write_json(run / "config.json", record)
-        torch.manual_seed(config.training.seed)
-        avatar = build_avatar(config.avatar, subject)
-        assert dataset.background is not None
-        avatar.set_background(
-            torch.from_numpy(np.array(dataset.background)), torch.from_numpy(np.array(dataset.background_unseen))
-        )
-        avatar = avatar.to(device)
-        return avatar, TrainingState(0, 0.0), make_optimizer(avatar, config.training)
-    saved_run = load_checkpoint(newest, device)
-    if saved_run.avatar.subject != subject:
-        raise UserError(f"{newest} was trained on another dataset than {dataset.root}: resume with the same one")
-    optimizer = make_optimizer(saved_run.avatar, config.training)
-    restore_optimizer(optimizer, saved_run.avatar, saved_run.optimizer)
-    return saved_run.avatar, saved_run.state, optimizer
-
-
-def _check_same_settings(run: Path, config: RunConfig) -> None:
-    """A run may be resumed to go on for more steps, with everything else as it was."""
-    stored, asked = read_json(run / "config.json"), to_json(config)
-    try:
-        saved = stored["config"]
-        saved["training"]["steps"] = asked["training"]["steps"]
-    except (KeyError, TypeError):
-        raise UserError(f"{run / 'config.json'} is not one that a training run wrote: choose a new folder") from None
-    if saved != asked:
-        raise UserError(
-            f"{run} was begun with other settings ({first_difference(saved, asked)}): resume with those, "
-            "or choose a new folder"
-        )
-
-
-def _untouched(run: Path) -> bool:
-    """Whether a run was stopped before its first file was whole: it goes on from the beginning."""
-    return not run.exists() or (run.is_dir() and all(path.name.startswith(".partial-") for path in run.iterdir()))
-
-
 def _save(run: Path, avatar: Avatar, config: RunConfig, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
     save_checkpoint(checkpoint_path(run, state.step), avatar, config, state, optimizer)
     prune_checkpoints(run)
 
 
-def _state(step: int, seconds: float, losses: list[torch.Tensor], errors: list[torch.Tensor]) -> TrainingState:
-    return TrainingState(step, seconds, tuple(map(float, losses)), tuple(map(float, errors)))
+def _state(step: int, seconds: float, losses: list[torch.Tensor]) -> TrainingState:
+    return TrainingState(step, seconds, tuple(tuple(row.tolist()) for row in losses))
 
 
 def _lap(seconds: float, clock: float, device: torch.device | None = None) -> tuple[float, float]:

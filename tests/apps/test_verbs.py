@@ -143,7 +143,7 @@ def test_half_resolution(created, tmp_path):
     folder.mkdir()
     shutil.copytree(created.folder / "dataset", folder / "dataset")
     record = json.loads((created.folder / "create.json").read_text())
-    record["config"]["half_res"] = True
+    record["config"]["data"]["half_res"] = True
     (folder / "create.json").write_text(json.dumps(record))
     words = [folder if word == created.folder else word for word in created.words]
     answer = nerface(*words, *SHORT, "--half-res", "--resume")

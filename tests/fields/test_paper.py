@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nerface.cameras import all_pixels
+from nerface.config import TrainingConfig
 from nerface.errors import UserError
 from nerface.fields import CONFIGS, kind_of, paper
 from nerface.fields.paper import PaperConfig
@@ -126,7 +127,7 @@ def test_the_gradient_reaches_every_weight_and_only_the_latent_codes_in_use(conf
     avatar = avatar_for(tiny_dataset, config).to(device)
     store = FrameStore(tiny_dataset, device)
     generator = torch.Generator(device).manual_seed(0)
-    batch = store.draw(2, 64, 0.9, generator)
+    batch = store.draw(TrainingConfig(frames=2, rays=64), generator)
     renderings = avatar.render_batch(batch, generator)
     assert len(renderings) == (2 if config.sampling.fine else 1)
     torch.stack([(rendering.colour - batch.target).square().mean() for rendering in renderings]).sum().backward()
@@ -140,7 +141,7 @@ def test_training_rays_are_those_of_render(tiny_dataset):
     """A step's batch without chance draws what `render` draws for its frames."""
     avatar = avatar_for(tiny_dataset)
     store = FrameStore(tiny_dataset, torch.device("cpu"))
-    batch = store.draw(3, 30, 0.9, torch.Generator().manual_seed(0))
+    batch = store.draw(TrainingConfig(frames=3, rays=30), torch.Generator().manual_seed(0))
     together = avatar.render_batch(batch, None)[-1]
     for number, frame in enumerate(batch.frames.tolist()):
         own = slice(10 * number, 10 * number + 10)
@@ -156,4 +157,4 @@ def test_kinds_have_one_name_each():
     assert all(kind_of(cls()) == kind for kind, cls in CONFIGS.items())
     assert len(all_pixels(toy_subject().intrinsics)) == 120
     with pytest.raises(ValueError, match="expression_input"):
-        PaperConfig(expression_input="raw")
+        PaperConfig(expression_input="cooked")

@@ -30,7 +30,7 @@ PAPER_SHAPES = {  # spec 3.2, without layers_dir.3, which the released network o
 
 
 def test_the_paper_s_parameters():
-    network = PaperField(FieldConfig(), 76 + 32)
+    network = PaperField(FieldConfig(), 76, 32)
     found = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     expected = {}
     for name, shape in PAPER_SHAPES.items():
@@ -88,7 +88,7 @@ def written_out(network: PaperField, positions, view, condition):
 @pytest.mark.parametrize("frames", [1, 3])
 def test_forward_is_the_written_out_network(config, frames, device):
     torch.manual_seed(1)
-    network = PaperField(config, 6).to(device)
+    network = PaperField(config, 4, 2).to(device)
     positions = 0.3 * torch.randn(6, 4, 3, device=device)
     view = torch.nn.functional.normalize(torch.randn(6, 3, device=device), dim=-1)
     condition = torch.randn(frames, 6, device=device)
@@ -100,7 +100,7 @@ def test_forward_is_the_written_out_network(config, frames, device):
 
 def test_the_condition_of_one_frame_does_not_reach_another():
     torch.manual_seed(2)
-    network = PaperField(replace(FIELD, planes=PlanesConfig(8, 2, 3, 8)), 6)
+    network = PaperField(replace(FIELD, planes=PlanesConfig(8, 2, 3, 8)), 4, 2)
     positions, view, condition = torch.randn(6, 4, 3), torch.randn(6, 3), torch.randn(3, 6)
     sigma, rgb = network(positions, view, condition)
     changed = condition.clone()
@@ -114,7 +114,7 @@ def test_the_condition_of_one_frame_does_not_reach_another():
 @pytest.mark.parametrize("planes", [None, PlanesConfig(8, 2, 3, 8)], ids=["plain", "planes"])
 def test_bf16_stays_near_fp32_and_trains(planes, device):
     torch.manual_seed(3)
-    network = PaperField(replace(FIELD, planes=planes), 6).to(device)
+    network = PaperField(replace(FIELD, planes=planes), 4, 2).to(device)
     positions = 0.1 * torch.randn(6, 4, 3, device=device)
     view, condition = torch.randn(6, 3, device=device), torch.randn(2, 6, device=device)
     sigma, rgb = network(positions, view, condition)

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from nerface.config import TrainingConfig
 from nerface.training.frames import FrameStore
 from nerface.training.pixels import inside_probability
+
+
+def wanting(frames: int, rays: int, **more: float) -> TrainingConfig:
+    return TrainingConfig(frames=frames, rays=rays, **more)
 
 
 def generator(store: FrameStore, seed: int = 0) -> torch.Generator:
@@ -19,7 +24,7 @@ def generator(store: FrameStore, seed: int = 0) -> torch.Generator:
 def test_a_batch_holds_what_the_dataset_stores(tiny_dataset, device):
     store = FrameStore(tiny_dataset, device)
     assert len(store) == 4
-    batch = store.draw(3, 100, 0.9, generator(store))
+    batch = store.draw(wanting(3, 100), generator(store))
     assert batch.pixels.shape == (99, 2)  # as many of each frame
     assert len(set(batch.frames.tolist())) == 3
     split = tiny_dataset.train
@@ -34,18 +39,18 @@ def test_a_batch_holds_what_the_dataset_stores(tiny_dataset, device):
 def test_masks_come_with_the_pixels_where_they_are_wanted(tiny_dataset, device):
     assert FrameStore(tiny_dataset, device).masks is None
     store = FrameStore(tiny_dataset, device, masks=True)
-    batch = store.draw(2, 40, 0.9, generator(store))
+    batch = store.draw(wanting(2, 40), generator(store))
     masks = tiny_dataset.train.masks
     for number, (row, column) in enumerate(batch.pixels.tolist()):
         assert float(batch.mask[number]) == pytest.approx(masks[int(batch.frames[number // 20]), row, column] / 255)
     without = replace(tiny_dataset, splits={"train": replace(tiny_dataset.train, masks=None)})
     store = FrameStore(without, device, masks=True)
-    assert store.draw(2, 40, 0.9, generator(store)).mask is None
+    assert store.draw(wanting(2, 40), generator(store)).mask is None
 
 
 def test_equal_seeds_draw_equal_batches(tiny_dataset, device):
     store = FrameStore(tiny_dataset, device)
-    one, same, other = (store.draw(2, 64, 0.9, generator(store, seed)) for seed in (1, 1, 2))
+    one, same, other = (store.draw(wanting(2, 64), generator(store, seed)) for seed in (1, 1, 2))
     assert torch.equal(one.pixels, same.pixels)
     assert torch.equal(one.background, same.background)
     assert torch.equal(one.frames, same.frames)
@@ -53,14 +58,14 @@ def test_equal_seeds_draw_equal_batches(tiny_dataset, device):
 
 
 def test_more_frames_than_there_are(tiny_dataset):
-    batch = FrameStore(tiny_dataset, torch.device("cpu")).draw(8, 64, 0.9, torch.Generator().manual_seed(0))
+    batch = FrameStore(tiny_dataset, torch.device("cpu")).draw(wanting(8, 64), torch.Generator().manual_seed(0))
     assert sorted(batch.frames.tolist()) == [0, 1, 2, 3]
     assert batch.pixels.shape == (64, 2)
 
 
 def test_the_share_of_pixels_inside_the_head_s_box(tiny_dataset):
     store = FrameStore(tiny_dataset, torch.device("cpu"))
-    batch = store.draw(4, 40_000, 0.9, torch.Generator().manual_seed(0))
+    batch = store.draw(wanting(4, 40_000), torch.Generator().manual_seed(0))
     chance = inside_probability(store.boxes, store.height, store.width, 0.9)
     pixels = batch.pixels.reshape(4, -1, 2)
     for number, frame in enumerate(batch.frames.tolist()):
@@ -75,7 +80,7 @@ def test_unseen_plate_pixels_get_random_backgrounds(tiny_dataset, device):
     unseen[:, :] = False
     unseen[5:10, 6:12] = True
     store = FrameStore(replace(tiny_dataset, background_unseen=unseen), device)
-    batch = store.draw(4, 4000, 0.9, generator(store))
+    batch = store.draw(wanting(4, 4000), generator(store))
     plate = torch.from_numpy(np.array(tiny_dataset.background)).to(device)[batch.pixels[:, 0], batch.pixels[:, 1]] / 255
     unknown = torch.from_numpy(unseen).to(device)[batch.pixels[:, 0], batch.pixels[:, 1]]
     assert unknown.sum() > 500

@@ -21,9 +21,10 @@ from nerface.errors import UserError
 from nerface.fields.planes import PlanesConfig
 from nerface.presets import preset
 from nerface.training import loop
+from nerface.training.begin import make_optimizer
 from nerface.training.frames import FrameStore
 from nerface.training.log import read_log
-from nerface.training.loop import learning_rate, make_optimizer, train, training_step
+from nerface.training.loop import learning_rate, train, training_step
 from nerface.training.losses import mask_loss
 from nerface.types import Condition
 from tests.data.make import write_tiny_dataset
@@ -116,7 +117,7 @@ def test_a_short_run_learns_the_tiny_person(planes, tiny_dataset, tmp_path, devi
     levels = [line["psnr"] for line in read_log(tmp_path / "run") if "psnr" in line]
     assert levels[-1] > levels[0] + 4
     seen = loop.Validation(replace(tiny_dataset, splits={"val": tiny_dataset.train}), device, 0)
-    assert seen.psnr(result.avatar, "fp32") > levels[0] + 3
+    assert seen.measure(result.avatar, "fp32")["validation_psnr"] > levels[0] + 3
 
 
 @pytest.mark.parametrize("stops", [[1], [7], [3, 4, 9], [4, 5, 6, 10, 11]], ids=str)
@@ -248,7 +249,7 @@ def test_without_validation_frames(tiny_dataset, tmp_path):
 def test_validation_is_the_psnr_of_the_rendering(tiny_dataset):
     """Every pixel of this small image is among those looked at, so the figure is that of the whole picture."""
     avatar = avatar_for(tiny_dataset).eval()
-    found = loop.Validation(tiny_dataset, torch.device("cpu"), 0).psnr(avatar, "fp32")
+    found = loop.Validation(tiny_dataset, torch.device("cpu"), 0).measure(avatar, "fp32")["validation_psnr"]
     frame = tiny_dataset.splits["val"][0]
     condition = Condition(torch.from_numpy(frame.expression.copy()), avatar.latent("mean"), avatar.plate())
     with torch.no_grad():
@@ -317,7 +318,7 @@ def test_the_mask_keeps_density_off_the_backdrop(tiny_dataset, tmp_path):
         config = toy_run(replace(AVATAR, sampling=sampling), steps=100, learning_rate=1e-2, mask_penalty=penalty)
         avatar = train(tiny_dataset, tmp_path / name, config).avatar
         store = FrameStore(tiny_dataset, torch.device("cpu"), masks=True)
-        batch = store.draw(4, 400, 0.9, torch.Generator().manual_seed(7))
+        batch = store.draw(toy_run(frames=4, rays=400).training, torch.Generator().manual_seed(7))
         with torch.no_grad():
             rendering = avatar.render_batch(batch, torch.Generator().manual_seed(8))[-1]
         misses.append(float(mask_loss(rendering.opacity, batch.mask)))

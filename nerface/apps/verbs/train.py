@@ -24,14 +24,14 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     from nerface.apps.jobs import device_of, run_config
-    from nerface.data import load_dataset
+    from nerface.training.begin import load_for
     from nerface.training.curves import write_training_curves
     from nerface.training.loop import train
 
     config, device = run_config(options), device_of(options)
     if not options.resume:
         refuse_existing(options.output)  # before minutes of decoding
-    dataset = load_dataset(options.dataset, half_res=config.half_res, progress=console)
+    dataset = load_for(config, options.dataset, console)
     seconds = None if options.max_minutes is None else 60 * options.max_minutes
     with StopOnSignal(console) as stop:
         result = train(

@@ -1,0 +1,162 @@
+"""Where a training run begins: the dataset as its settings want it, a fresh or a stored avatar, the optimiser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from nerface.checkpoint import (
+    Checkpoint,
+    TrainingState,
+    checkpoints,
+    load_checkpoint,
+    restore_optimizer,
+    versions,
+)
+from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
+from nerface.data.dataset import Dataset, Split, load_dataset
+from nerface.errors import UserError
+from nerface.fields import Avatar, Subject, build_avatar
+from nerface.files import read_json, refuse_existing, write_json
+from nerface.progress import SILENT, Progress
+
+MEAN_PICTURES = 500  # that a mean picture is made of, evenly chosen
+FUSED = ("Adam", "AdamW")  # the optimisers with one kernel for all parameters on CUDA
+
+
+def load_for(config: RunConfig, folder: Path | str, progress: Progress = SILENT) -> Dataset:
+    """The dataset in `folder` as a run of `config` wants it; errors as `load_dataset`."""
+    data = config.data
+    return load_dataset(
+        folder,
+        half_res=data.half_res,
+        test_skip=data.test_skip,
+        train_share=data.train_share,
+        white_background=data.white_background,
+        background_required=config.avatar.background == "plate",
+        progress=progress,
+    )
+
+
+def describe(dataset: Dataset) -> Subject:
+    """What an avatar trained on `dataset` remembers of it."""
+    train_split, stats = dataset.splits["train"], dataset.expression_stats
+    rotations = train_split.camera_to_head[:, :3, :3]
+    mean = rotations.mean(axis=0)
+    rest = int(np.argmin(((rotations - mean) ** 2).sum(axis=(1, 2))))
+    return Subject(
+        expression_names=tuple(dataset.expression_names),
+        expression_mean=tuple(map(float, stats.mean)),
+        expression_std=tuple(map(float, stats.std)),
+        expression_min=tuple(map(float, stats.min)),
+        expression_max=tuple(map(float, stats.max)),
+        intrinsics=dataset.intrinsics,
+        rest_pose=tuple(tuple(map(float, row)) for row in train_split.camera_to_head[rest]),
+        train_frames=len(train_split),
+        frame_rate=dataset.frame_rate,
+        source=str(dataset.source.get("file") or dataset.root.name),
+    )
+
+
+def make_optimizer(avatar: Avatar, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimiser over fields, latent codes and, where learned, background and poses (spec 4.2).
+
+    `share` of each group is its part of the scheduled learning rate.
+    """
+    poses = avatar.pose_corrections
+    groups = [{"params": [one for one in avatar.parameters() if one is not poses], "share": 1.0}]
+    if poses is not None:
+        groups.append({"params": [poses], "share": settings.pose_learning_rate / settings.learning_rate})
+    fused = {"fused": True} if avatar.device.type == "cuda" and settings.optimizer in FUSED else {}
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, settings.optimizer)(
+        groups, lr=settings.learning_rate, **fused
+    )
+    return optimizer
+
+
+def begin(
+    dataset: Dataset, run: Path, config: RunConfig, device: torch.device, start: Checkpoint | None, resume: bool
+) -> tuple[Avatar, TrainingState, torch.optim.Optimizer]:
+    """A fresh avatar in a fresh folder, that of `start`, or the newest checkpoint's."""
+    subject = describe(dataset)
+    newest = next(checkpoints(run), None) if resume else None
+    if resume and (run / "config.json").is_file():
+        _check_same_settings(run, config)
+    elif not (resume and _untouched(run)):
+        refuse_existing(run)
+    if newest is None:
+        record = {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()}
+        if start is not None:
+            _check_start(start, config, subject)
+        write_json(run / "config.json", record)
+        avatar = _fresh(dataset, config, subject) if start is None else start.avatar
+        avatar = avatar.train().to(device)
+        optimizer = make_optimizer(avatar, config.training)
+        if start is not None and start.optimizer:
+            restore_optimizer(optimizer, avatar, start.optimizer)
+        return avatar, TrainingState(0, 0.0) if start is None else start.state, optimizer
+    saved_run = load_checkpoint(newest, device)
+    if saved_run.avatar.subject != subject:
+        raise UserError(f"{newest} was trained on another dataset than {dataset.root}: resume with the same one")
+    optimizer = make_optimizer(saved_run.avatar, config.training)
+    restore_optimizer(optimizer, saved_run.avatar, saved_run.optimizer)
+    return saved_run.avatar, saved_run.state, optimizer
+
+
+def _fresh(dataset: Dataset, config: RunConfig, subject: Subject) -> Avatar:
+    """An untrained avatar of the dataset's subject, with its plate."""
+    torch.manual_seed(config.training.seed)
+    avatar = build_avatar(config.avatar, subject)
+    if dataset.background is not None:
+        plate, unseen = np.array(dataset.background), np.array(dataset.background_unseen)
+        avatar.set_background(torch.from_numpy(plate), torch.from_numpy(unseen))
+    elif config.avatar.background == "plate":
+        raise UserError(f"{dataset.root} has no background plate: add bg/00050.png, or train without one")
+    if avatar.trained_background is not None:  # as the seed begins it (spec 4.7)
+        avatar.trained_background.data = torch.from_numpy(mean_picture(dataset.train)).float() / 255.0
+    return avatar
+
+
+def mean_picture(split: Split) -> UInt8[np.ndarray, "height width 3"]:
+    """The mean of a split's pictures (of at most `MEAN_PICTURES` of them)."""
+    rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), MEAN_PICTURES)).round().astype(int))
+    total = np.zeros(split.images.shape[1:], dtype=np.float64)
+    for row in rows:
+        total += split.images[row]
+    return np.rint(total / len(rows)).astype(np.uint8)
+
+
+def _check_start(start: Checkpoint, config: RunConfig, subject: Subject) -> None:
+    """Raise `UserError` where a run of `config` on `subject` cannot go on from `start`."""
+    if start.config.avatar != config.avatar:
+        fault = first_difference(to_json(start.config)["avatar"], to_json(config)["avatar"])
+        raise UserError(f"the checkpoint is of another field than the settings ask for ({fault})")
+    known = start.avatar.subject
+    if (known.train_frames, len(known.expression_names)) != (subject.train_frames, len(subject.expression_names)):
+        raise UserError(
+            f"the checkpoint knows {known.train_frames} training frames with {len(known.expression_names)} expression "
+            f"channels, the dataset has {subject.train_frames} with {len(subject.expression_names)}: use its own"
+        )
+
+
+def _check_same_settings(run: Path, config: RunConfig) -> None:
+    """A run may be resumed to go on for more steps, with everything else as it was."""
+    stored, asked = read_json(run / "config.json"), to_json(config)
+    try:
+        saved = stored["config"]
+        saved["training"]["steps"] = asked["training"]["steps"]
+    except (KeyError, TypeError):
+        raise UserError(f"{run / 'config.json'} is not one that a training run wrote: choose a new folder") from None
+    if saved != asked:
+        raise UserError(
+            f"{run} was begun with other settings ({first_difference(saved, asked)}): resume with those, "
+            "or choose a new folder"
+        )
+
+
+def _untouched(run: Path) -> bool:
+    """Whether a run was stopped before its first file was whole: it goes on from the beginning."""
+    return not run.exists() or (run.is_dir() and all(path.name.startswith(".partial-") for path in run.iterdir()))
