@@ -5,6 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 
+# The names of nerface.switches.SWITCHES, which would pull in torch (a test binds the two).
+SWITCH_NAMES = (
+    *("full", "no_expression", "no_latent", "no_dynamics", "no_background", "nerf", "trainable_background"),
+    *("supervised_background", "white_background", "half_data", "quarter_data", "latent_x10", "latent_x100"),
+    *("paper_latent", "paper_box", "paper_layers", "no_directions", "seed_directions", "refine_poses"),
+)
+
 
 def frame_count(word: str) -> int:
     """A number of frames, at least 1."""

@@ -66,8 +66,8 @@ class Avatar(nn.Module, ABC):
     latent_codes: nn.Parameter
     background: Tensor
     background_unseen: Tensor
-    trained_background: nn.Parameter | None = None
-    pose_corrections: nn.Parameter | None = None
+    trained_background: nn.Parameter | None
+    pose_corrections: nn.Parameter | None
     chunk_samples: int | None = None
 
     def __init__(self, subject: Subject, latent_channels: int) -> None:
@@ -80,6 +80,8 @@ class Avatar(nn.Module, ABC):
         self.latent_codes = nn.Parameter(torch.zeros(subject.train_frames, latent_channels))
         self.register_buffer("background", torch.zeros(*size, 3, dtype=torch.uint8))
         self.register_buffer("background_unseen", torch.zeros(size, dtype=torch.bool))
+        self.register_parameter("trained_background", None)
+        self.register_parameter("pose_corrections", None)
 
     @property
     def device(self) -> torch.device:

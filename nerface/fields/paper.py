@@ -120,7 +120,7 @@ class PaperAvatar(Avatar):
         row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
         last = self.coarse if self.fine is None else self.fine
         sigma_raw, rgb = last(points[:, None], self.view_input(view_directions), row)
-        return density(sigma_raw[:, 0], self.config.sampling.density), rgb[:, 0]
+        return density(sigma_raw, self.config.sampling.density)[:, 0], rgb[:, 0]
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         """Coarse and fine rendering of the batch's pixels, with jittered depths and density noise."""

@@ -81,6 +81,8 @@ def train(
         progress.advance(1)
         if step % settings.log_every == 0 or step == settings.steps:
             means = dict(zip(LOSSES, torch.stack(losses).mean(dim=0).tolist()))
+            if not settings.background_penalty:
+                means.pop("bg_loss")
             level, losses = float(psnr(torch.tensor(means["fine_loss"]))), []
             if not math.isfinite(means["loss"]):
                 raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")

@@ -35,3 +35,15 @@ def test_high_frequencies_keep_float32_under_autocast(device):
     with torch.autocast(device.type, dtype=torch.bfloat16):
         assert torch.equal(frequency_encoding(points, 10, include_input=True), exact)
     assert torch.allclose(exact[:, -2].double(), (512 * points[:, 0].double()).sin(), atol=1e-4)
+
+
+def test_evenly_spaced_frequencies():
+    # Spec 3.1: log_sampling False takes L values linearly spaced in [1, 2^(L-1)].
+    bands = frequency_bands(4, log_spaced=False)
+    assert torch.allclose(bands, torch.tensor([1.0, 1 + 7 / 3, 1 + 14 / 3, 8.0]))
+    value = torch.tensor([[0.3]])
+    found = frequency_encoding(value, 3, include_input=True, log_spaced=False)
+    angles = 0.3 * torch.tensor([1.0, 2.5, 4.0])
+    expected = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten()
+    assert torch.allclose(found[0], torch.cat([value[0], expected]))
+    assert frequency_bands(0, log_spaced=False).shape == (0,)

@@ -79,3 +79,14 @@ def test_empty_rays_are_sampled_evenly(device):
 def test_no_gradient_flows_into_where_samples_lie():
     weights = torch.rand(2, 6, requires_grad=True)
     assert not importance_depths(torch.linspace(0, 1, 6).expand(2, 6), weights, 4, None).requires_grad
+
+
+def test_depths_evenly_spaced_in_disparity():
+    # Spec 4.4, step 1 with lindisp: 1/t runs evenly from 1/near to 1/far.
+    near, far = torch.tensor([0.2]), torch.tensor([0.8])
+    found = stratified_depths(near, far, 4, None, disparity=True)
+    assert torch.allclose(1 / found, torch.tensor([[5.0, 3.75, 2.5, 1.25]]))
+    jittered = stratified_depths(near, far, 64, torch.Generator().manual_seed(0), disparity=True)
+    assert bool((jittered.diff(dim=-1) > 0).all())
+    assert float(jittered.min()) >= 0.2
+    assert float(jittered.max()) <= 0.8

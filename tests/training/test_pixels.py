@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nerface.training.pixels import draw_pixels, inside_probability, pixel_boxes
+from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes
 
 HEIGHT, WIDTH = 12, 17
 BOXES = {
@@ -79,3 +79,14 @@ def test_fractions_become_the_pixels_they_were_made_of():
     fractions = (boxes / torch.tensor([107, 107, 409, 409])).float()
     assert torch.equal(pixel_boxes(fractions, 107, 409), boxes.long())
     assert pixel_boxes(torch.tensor([[0.1, 0.99, 0.26, 1.0]]), 10, 10).tolist() == [[1, 9, 2, 10]]
+
+
+def test_the_paper_s_form_draws_an_exact_share_inside():
+    boxes = torch.tensor([[2, 6, 3, 9], [0, 0, 0, 0], [0, 10, 0, 12], [4, 5, 4, 5]])
+    inside = exact_share(boxes, 10, 12, 200, 0.95).reshape(4, 200)
+    assert inside.sum(dim=1).tolist() == [190, 0, 200, 190]
+    pixels = draw_pixels(
+        boxes.repeat_interleave(200, dim=0), inside.flatten(), 10, 12, torch.Generator().manual_seed(0)
+    )
+    rows, columns = pixels.reshape(4, 200, 2)[0].unbind(-1)
+    assert int(((rows >= 2) & (rows < 6) & (columns >= 3) & (columns < 9)).sum()) == 190

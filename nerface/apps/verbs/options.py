@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nerface.apps.words import minutes
+from nerface.apps.words import SWITCH_NAMES, minutes
 
 
 def output(verb: argparse.ArgumentParser, text: str, metavar: str = "FOLDER", default: Path | None = None) -> None:
@@ -56,6 +56,13 @@ def training(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. training.steps=20000"
+    )
+    group.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"a named change of the settings, may be repeated: {', '.join(SWITCH_NAMES)}",
     )
     group.add_argument("--max-minutes", type=minutes, metavar="MINUTES", help="end training after so long")
     group.add_argument("--half-res", action="store_true", help="train on pictures of half the size")
