@@ -49,6 +49,9 @@ TORCH_LOWEST = (2, 6)
 # The version asked for first on Linux: the newest is often at hand with CUDA only, where a package folder or a mirror
 # in pip's configuration holds a CPU build of this one.
 TORCH_TRIED = "torch==2.13.0"
+# LPIPS for the tests; with torchvision and tqdm it has all that it needs beside this package's own dependencies.
+LPIPS = ("lpips>=0.1.4", "tqdm>=4.28")
+TORCHVISION_AHEAD = 15  # PyTorch 2.M and torchvision 0.(M + 15) are made for each other
 UV = "uv>=0.8"  # knows the addresses of the CPU builds (--torch-backend)
 PIP_LOWEST = (23, 2)  # reports what it would install without downloading it
 PROBE_TIMEOUT_S = 60.0
@@ -119,6 +122,8 @@ def set_up(folder: Path, extras: tuple[str, ...]) -> Path:
     ready_pip(python)
     install_torch(python)
     install_package(python, extras)
+    if "dev" in extras:
+        install_lpips(python)
     write_record(folder, read_record(folder)._replace(stamp=wanted_stamp(version, extras)))
     say(f"ready: {python.with_name('nerface')} --help")
     return python
@@ -313,6 +318,24 @@ def install_package(python: Path, extras: tuple[str, ...]) -> None:
     """Install this checkout, editable, with what it needs."""
     place = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
     pip_install(python, ["--editable", place], "nerface and what it needs")
+
+
+def install_lpips(python: Path) -> None:
+    """Install LPIPS, for its tests, and the torchvision that was made for the PyTorch that is there.
+
+    Without their dependencies: torchvision asks for a PyTorch of its own patch level, which pip would take from PyPI
+    with CUDA and put in the place of the one that is there. The rest was installed with the package.
+    """
+    status, text = ask([str(python), "-c", "import torch; print(torch.__version__)"])
+    if status != 0 or len(numbers(text)) < 2:
+        raise SetupError(f"PyTorch does not start in {python.parents[1]}: remove that folder, then run the same again")
+    fitting = torchvision_for(numbers(text))
+    pip_install(python, ["--no-deps", *LPIPS, fitting], "LPIPS, for the tests")
+
+
+def torchvision_for(torch: tuple[int, ...]) -> str:
+    """The requirement that names the torchvision made for a PyTorch of this version."""
+    return f"torchvision==0.{torch[1] + TORCHVISION_AHEAD}.*"
 
 
 def fetch_weights(python: Path, needed: bool) -> None:

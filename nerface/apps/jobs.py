@@ -7,23 +7,18 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from nerface.apps.console import EXIT_STOPPED, Console, StopOnSignal
 from nerface.config import RunConfig, override
-from nerface.errors import UserError
 from nerface.files import read_json
 from nerface.precision import pick_device
 from nerface.presets import capture_size, preset
+from nerface.switches import switched
 
 if TYPE_CHECKING:
     from nerface.capture import CaptureOptions, CaptureReport
     from nerface.creation import Created, CreateOptions
-    from nerface.driving.views import View
-    from nerface.fields import Subject
-
-DEFAULT_RENDER_FRAMES = 100
 
 
 def device_of(options: argparse.Namespace) -> torch.device:
@@ -33,7 +28,7 @@ def device_of(options: argparse.Namespace) -> torch.device:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """The preset with the user's changes."""
-    config = override(preset(options.preset), options.set)
+    config = override(switched(preset(options.preset), options.switch), options.set)
     if not options.half_res:
         return config
     return dataclasses.replace(config, data=dataclasses.replace(config.data, half_res=True))
@@ -112,41 +107,3 @@ def faces_line(faces: dict[str, Any]) -> str:
         + (f", landmarks {error:.1%} of the eye distance from the truth" if error is not None else "")
         + (f"; scores follow the truth with correlation {followed}" if followed else "")
     )
-
-
-def render_job(options: argparse.Namespace, device: torch.device, console: Console) -> int:
-    """`nerface render`."""
-    from nerface.checkpoint import load_avatar
-    from nerface.rendering.sequence import SequenceOptions, check_output, render_video
-
-    if options.by is None and options.orbit is None:
-        raise UserError("say what to draw: --by DATASET, --orbit YAW PITCH, or both")
-    check_output(options.output)
-    avatar = load_avatar(options.avatar, device)
-    avatar.latent(options.latent)  # a wrong name is told before the driving dataset is decoded
-    views, rate = _views(options, avatar.subject, console)
-    chosen = SequenceOptions(latent=options.latent, frame_rate=rate, precision=options.precision)
-    render_video(avatar, views, options.output, chosen, console)
-    console.wrote(options.output, f"{len(views)} frames, {len(views) / rate:.1f} s")
-    return 0
-
-
-def _views(options: argparse.Namespace, subject: Subject, console: Console) -> tuple[list[View], float]:
-    """What to draw, and at how many Hz."""
-    from nerface.data import load_dataset
-    from nerface.driving.repose import fit_pose_share
-    from nerface.driving.views import circled, dataset_views, orbit_views, require_same_channels
-    from nerface.video import DEFAULT_FRAME_RATE_HZ
-
-    rate = subject.frame_rate or DEFAULT_FRAME_RATE_HZ
-    if options.by is None:
-        rows = options.frames or DEFAULT_RENDER_FRAMES
-        expressions = np.tile(np.array(subject.expression_mean, dtype=np.float32), (rows, 1))
-        return list(orbit_views(subject, expressions, *options.orbit)), rate
-    driver = load_dataset(options.by, splits=(options.split,), background_required=False, progress=console)
-    require_same_channels(subject, driver.expression_names, str(options.by))
-    split, rate = driver.splits[options.split], driver.frame_rate or rate
-    if options.orbit is None:
-        return list(dataset_views(split, subject.intrinsics))[: options.frames], rate
-    share = fit_pose_share(split.camera_to_head, split.expressions)
-    return list(circled(subject, split, share, *options.orbit))[: options.frames], rate

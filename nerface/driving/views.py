@@ -1,8 +1,7 @@
-"""Views to draw: those of a dataset, and a path of the camera round the head."""
+"""Views to draw: those of a dataset, a path of the camera round the head, or any script of poses and expressions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,26 +10,72 @@ import torch
 from jaxtyping import Float
 
 from nerface.data.dataset import Split
+from nerface.driving.conventions import Convention, convention_of
+from nerface.driving.paths import ORBIT_PERIOD_FRAMES, head_turn, orbit_angles, turned
 from nerface.driving.repose import PoseShare
-from nerface.errors import UserError
 from nerface.fields.base import Subject
 from nerface.types import Camera, Intrinsics
 
-ORBIT_PERIOD_FRAMES = 100
+__all__ = [
+    "ORBIT_PERIOD_FRAMES",
+    "Script",
+    "View",
+    "circled",
+    "dataset_views",
+    "head_turn",
+    "orbit_views",
+    "rest_pose",
+    "subject_convention",
+]
 
 
 @dataclass(frozen=True)
 class View:
-    """What one picture shows: where from, and with which expression [E] (in the avatar's own channels)."""
+    """What one picture shows: where from, and with which expression [E] (in the avatar's own channels).
+
+    `latent` [L] is the code of this picture (None: the one of the whole sequence); `viewed_from` a pose whose viewing
+    directions the field is shown in place of the camera's (see `nerface.types.Condition`).
+    """
 
     camera: Camera
     expression: Float[torch.Tensor, " expression"]
+    latent: Float[torch.Tensor, " latent"] | None = None
+    viewed_from: Float[torch.Tensor, "4 4"] | None = None
+
+
+@dataclass(frozen=True)
+class Script:
+    """A sequence to draw, as arrays over its frames: poses, expressions, and the optional parts of `View`.
+
+    Poses are in the avatar's convention, expressions in its channels.
+    """
+
+    camera_to_head: Float[np.ndarray, "frames 4 4"]
+    expressions: Float[np.ndarray, "frames expression"]
+    latents: Float[torch.Tensor, "frames latent"] | None = None
+    viewed_from: Float[np.ndarray, "frames 4 4"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.expressions)
+
+    def views(self, intrinsics: Intrinsics) -> list[View]:
+        """The views, drawn with `intrinsics`."""
+        poses, expressions = _tensor(self.camera_to_head), _tensor(self.expressions)
+        seen_from = None if self.viewed_from is None else _tensor(self.viewed_from)
+        return [
+            View(
+                Camera(intrinsics, poses[index]),
+                expressions[index],
+                None if self.latents is None else self.latents[index],
+                None if seen_from is None else seen_from[index],
+            )
+            for index in range(len(self))
+        ]
 
 
 def dataset_views(split: Split, intrinsics: Intrinsics) -> Iterator[View]:
     """The poses and expressions of a split, as they are."""
-    for pose, expression in zip(split.camera_to_head, split.expressions):
-        yield View(Camera(intrinsics, torch.from_numpy(pose.copy())), torch.from_numpy(expression.copy()))
+    yield from Script(split.camera_to_head, split.expressions).views(intrinsics)
 
 
 def orbit_views(
@@ -40,43 +85,29 @@ def orbit_views(
 
     `yaw_deg` and `pitch_deg` are the largest angles to the sides and up and down; the frames' expressions are given.
     """
-    rest = torch.tensor(subject.rest_pose, dtype=torch.float32)
-    for index, expression in enumerate(expressions):
-        # Out from the rest pose within the first quarter turn, so that the sequence does not begin with a jump.
-        size = min(1.0, index / (0.25 * ORBIT_PERIOD_FRAMES))
-        phase = 2 * math.pi * index / ORBIT_PERIOD_FRAMES
-        turn = head_turn(size * yaw_deg * math.sin(phase), size * pitch_deg * math.cos(phase))
-        yield View(Camera(subject.intrinsics, turn @ rest), torch.from_numpy(np.asarray(expression, dtype=np.float32)))
+    angles = orbit_angles(len(expressions), yaw_deg, pitch_deg)
+    yield from Script(turned(rest_pose(subject), angles, subject_convention(subject)), expressions).views(
+        subject.intrinsics
+    )
 
 
-def circled(
-    subject: Subject, recorded: Split, share: PoseShare, yaw_deg: float, pitch_deg: float
-) -> Iterator[View]:
+def circled(subject: Subject, recorded: Split, share: PoseShare, yaw_deg: float, pitch_deg: float) -> Iterator[View]:
     """The expressions of `recorded`, freed of their own poses' share, from the camera path of `orbit_views`."""
-    path = list(orbit_views(subject, recorded.expressions, yaw_deg, pitch_deg))
-    wanted = np.stack([view.camera.camera_to_head.numpy() for view in path])
-    for view, expression in zip(path, share.moved(recorded.expressions, recorded.camera_to_head, wanted)):
-        yield View(view.camera, torch.from_numpy(expression))
+    angles = orbit_angles(len(recorded), yaw_deg, pitch_deg)
+    wanted = turned(rest_pose(subject), angles, subject_convention(subject))
+    moved = share.moved(recorded.expressions, recorded.camera_to_head, wanted)
+    yield from Script(wanted, moved).views(subject.intrinsics)
 
 
-def head_turn(yaw_deg: float, pitch_deg: float) -> Float[torch.Tensor, "4 4"]:
-    """A rotation of the camera about the head's origin: `yaw_deg` to the head's left side, then `pitch_deg` up."""
-    yaw, pitch = math.radians(yaw_deg), math.radians(pitch_deg)
-    about_y = torch.eye(4)
-    about_y[0, 0] = about_y[2, 2] = math.cos(yaw)
-    about_y[0, 2], about_y[2, 0] = math.sin(yaw), -math.sin(yaw)
-    about_x = torch.eye(4)
-    about_x[1, 1] = about_x[2, 2] = math.cos(pitch)
-    about_x[1, 2], about_x[2, 1] = math.sin(pitch), -math.sin(pitch)
-    return about_y @ about_x
+def rest_pose(subject: Subject) -> Float[np.ndarray, "4 4"]:
+    """The subject's rest pose as an array."""
+    return np.array(subject.rest_pose, dtype=np.float32)
 
 
-def require_same_channels(subject: Subject, names: tuple[str, ...], where: str) -> None:
-    """Raise `UserError` where a driving dataset's channels are not the avatar's."""
-    if tuple(names) != tuple(subject.expression_names):
-        missing = [name for name in subject.expression_names if name not in names]
-        raise UserError(
-            f"{where} has other expression channels than the avatar"
-            + (f" (it lacks {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''})" if missing else "")
-            + ": drive it with a dataset of the same capture"
-        )
+def subject_convention(subject: Subject) -> Convention:
+    """Along which axes the avatar's poses are counted."""
+    return convention_of(subject.intrinsics, rest_pose(subject))
+
+
+def _tensor(values: Float[np.ndarray, "*shape"]) -> Float[torch.Tensor, "*shape"]:
+    return torch.from_numpy(np.array(values, dtype=np.float32))

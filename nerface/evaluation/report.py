@@ -20,28 +20,43 @@ MARGIN_PX = (60, 20, 34, 46)  # left, right, top, bottom of the plot
 TICKS = 5
 
 
+class PictureTable:
+    """Rows of pictures under column titles, added one by one and kept small."""
+
+    def __init__(self, titles: Sequence[str]) -> None:
+        self._titles = titles
+        self._rows: list[np.ndarray] = []
+
+    def add(self, pictures: Sequence[UInt8[np.ndarray, "height width 3"]], label: str = "") -> None:
+        """Append one row; `label` stands in its corner."""
+        row = np.concatenate([_fit(picture) for picture in pictures], axis=1)
+        _write(row, label, (5, 15), (255, 255, 255), outline=True)
+        self._rows.append(row)
+
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The table with its header; a header alone where nothing was added."""
+        header = np.full((HEADER_PX, len(self._titles) * SHEET_WIDTH_PX, 3), 255, dtype=np.uint8)
+        for column, title in enumerate(self._titles):
+            _write(header, title, (column * SHEET_WIDTH_PX + 5, 15), INK)
+        return np.concatenate([header, *self._rows], axis=0)
+
+
 class ContactSheet:
-    """Rows of truth, render and absolute error (four times as bright), added one by one and kept small."""
+    """Rows of truth, render and absolute error (four times as bright)."""
 
     def __init__(self) -> None:
-        self._rows: list[np.ndarray] = []
+        self._table = PictureTable(("truth", "render", f"absolute error x{ERROR_GAIN}"))
 
     def add(
         self, truth: UInt8[np.ndarray, "height width 3"], render: UInt8[np.ndarray, "height width 3"], label: str
     ) -> None:
         """Append one row; `label` stands in its corner."""
         error = np.abs(truth.astype(np.int16) - render.astype(np.int16)) * ERROR_GAIN
-        pictures = [truth, render, np.clip(error, 0, 255).astype(np.uint8)]
-        row = np.concatenate([_fit(picture) for picture in pictures], axis=1)
-        _write(row, label, (5, 15), (255, 255, 255), outline=True)
-        self._rows.append(row)
+        self._table.add([truth, render, np.clip(error, 0, 255).astype(np.uint8)], label)
 
     def image(self) -> UInt8[np.ndarray, "height width 3"]:
         """The sheet with its header; a header alone where nothing was added."""
-        header = np.full((HEADER_PX, 3 * SHEET_WIDTH_PX, 3), 255, dtype=np.uint8)
-        for column, title in enumerate(("truth", "render", f"absolute error x{ERROR_GAIN}")):
-            _write(header, title, (column * SHEET_WIDTH_PX + 5, 15), INK)
-        return np.concatenate([header, *self._rows], axis=0)
+        return self._table.image()
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -21,11 +23,18 @@ from nerface.video import DEFAULT_FRAME_RATE_HZ, VideoWriter
 
 @dataclass(frozen=True)
 class SequenceOptions:
-    """How a sequence is drawn: the latent code ("mean", "zero", "frame:K"), frame rate in Hz, and number format."""
+    """How a sequence is drawn.
+
+    `latent` is the code of views that bring none ("mean", "zero", "frame:K"); `frame_rate` in Hz; `precision` that of
+    `nerface.precision`; `background` [H, W, 3] in [0, 1] stands in place of the avatar's plate; `beside` gives the
+    picture (uint8 RGB, any size) that is shown to the left of view k.
+    """
 
     latent: str = "mean"
     frame_rate: float = DEFAULT_FRAME_RATE_HZ
     precision: str = "auto"
+    background: Float[Tensor, "height width 3"] | None = None
+    beside: Callable[[int], UInt8[np.ndarray, "rows columns 3"]] | None = None
 
 
 @torch.no_grad()
@@ -38,11 +47,18 @@ def draw(
 ) -> UInt8[Tensor, "height width 3"]:
     """One view as 8-bit colours on the CPU, over `background` in [0, 1] (None: the avatar's own plate).
 
+    `latent` is the code where the view brings none.
+
     Raises `UserError` where the avatar gives a colour that is no number.
     """
     device = avatar.device
     camera = Camera(view.camera.intrinsics, view.camera.camera_to_head.to(device))
-    condition = Condition(view.expression.to(device), latent, avatar.plate() if background is None else background)
+    condition = Condition(
+        view.expression.to(device),
+        latent if view.latent is None else view.latent.to(device),
+        avatar.plate() if background is None else background.to(device),
+        None if view.viewed_from is None else view.viewed_from.to(device),
+    )
     with autocast(device, precision):
         colour = avatar.render(camera, condition).colour
     if not bool(torch.isfinite(colour).all()):
@@ -75,10 +91,23 @@ def render_video(
     if not views:
         raise UserError(f"there is no frame to draw into {path}")
     latent = avatar.latent(options.latent)
-    inner = avatar.subject.intrinsics
+    height, width = views[0].camera.intrinsics.height, views[0].camera.intrinsics.width
+    left = 0 if options.beside is None else _as_high(options.beside(0), height).shape[1]
     progress.start("rendering", len(views))
-    with VideoWriter(path, options.frame_rate, inner.width, inner.height) as video:
-        for view in views:
-            video.write(draw(avatar, view, latent, options.precision).numpy())
+    with VideoWriter(path, options.frame_rate, left + width, height) as video:
+        for index, view in enumerate(views):
+            image = draw(avatar, view, latent, options.precision, options.background).numpy()
+            if options.beside is not None:
+                image = np.concatenate([_as_high(options.beside(index), height), image], axis=1)
+            video.write(image)
             progress.advance()
     return path
+
+
+def _as_high(picture: UInt8[np.ndarray, "rows columns 3"], height: int) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture scaled to `height`, its shape kept."""
+    rows, columns = picture.shape[:2]
+    if rows == height:
+        return picture
+    size = max(1, round(columns * height / rows)), height
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if rows > height else cv2.INTER_CUBIC)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from nerface.driving.views import ORBIT_PERIOD_FRAMES, dataset_views, head_turn, orbit_views, require_same_channels
-from nerface.errors import UserError
+from nerface.cameras import project
+from nerface.driving.views import ORBIT_PERIOD_FRAMES, Script, dataset_views, head_turn, orbit_views
 from tests.toys import toy_subject
 
 
@@ -70,13 +72,32 @@ def test_views_of_a_dataset_are_its_frames(tiny_dataset):
         assert view.camera.intrinsics == tiny_dataset.intrinsics
 
 
-def test_other_channels_are_refused():
-    subject = toy_subject()
-    require_same_channels(subject, subject.expression_names, "person")
-    require_same_channels(subject, list(subject.expression_names), "person")
-    with pytest.raises(UserError, match=r"person has other .* lacks shape_2\)"):
-        require_same_channels(subject, subject.expression_names[:2], "person")
-    with pytest.raises(UserError, match="more"):
-        require_same_channels(subject, (*subject.expression_names, "jaw"), "more")
-    with pytest.raises(UserError, match="order"):
-        require_same_channels(subject, tuple(reversed(subject.expression_names)), "order")
+def test_paths_of_a_mirrored_head_go_to_the_same_side_of_the_picture():
+    """The toy subject has fx < 0 and a proper rest pose, as the seed's datasets: its head's x runs to the left."""
+    mirrored = _facing_subject()
+    inner = dataclasses.replace(mirrored.intrinsics, fx=-mirrored.intrinsics.fx)
+    plain = dataclasses.replace(mirrored, intrinsics=inner)
+    expressions = np.zeros((30, 3), np.float32)
+    for one, other in zip(orbit_views(mirrored, expressions, 30, 10), orbit_views(plain, expressions, 30, 10)):
+        mirror = torch.diag(torch.tensor([-1.0, 1, 1, 1]))
+        torch.testing.assert_close(one.camera.camera_to_head, mirror @ other.camera.camera_to_head @ mirror)
+    nose = torch.tensor([[0.0, 0.0, 0.1]])
+    seen = [project(list(orbit_views(subject, expressions, 30, 0))[-1].camera, nose) for subject in (mirrored, plain)]
+    torch.testing.assert_close(seen[0], seen[1])
+
+
+def test_a_script_gives_views_with_all_their_parts():
+    poses = np.stack([np.eye(4, dtype=np.float32) * (k + 1) for k in range(3)])
+    expressions = np.arange(6, dtype=np.float32).reshape(3, 2)
+    latents = torch.arange(12.0).reshape(3, 4)
+    plain = Script(poses, expressions).views(toy_subject().intrinsics)
+    full = Script(poses, expressions, latents, poses[::-1]).views(toy_subject().intrinsics)
+    assert len(plain) == len(full) == 3
+    for k in range(3):
+        assert plain[k].latent is None
+        assert plain[k].viewed_from is None
+        for view in (plain[k], full[k]):
+            np.testing.assert_array_equal(view.camera.camera_to_head.numpy(), poses[k])
+            np.testing.assert_array_equal(view.expression.numpy(), expressions[k])
+        torch.testing.assert_close(full[k].latent, latents[k])
+        np.testing.assert_array_equal(full[k].viewed_from.numpy(), poses[2 - k])

@@ -1,8 +1,10 @@
-"""An avatar without a field: it gives what a function says, for tests of everything above the seam."""
+"""An avatar without a field, which gives what a function says, and made-up weights for LPIPS."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -43,3 +45,57 @@ class FakeAvatar(Avatar):
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution of a backbone with a ReLU behind it: its number among torchvision's `features`, channels, geometry.
+
+    `pool` is the side of the max-pooling (stride 2) before it, `tapped` whether LPIPS looks at its ReLU.
+    """
+
+    number: int
+    inputs: int
+    outputs: int
+    side: int
+    stride: int = 1
+    padding: int = 1
+    pool: int = 0
+    tapped: bool = True
+
+
+ALEX = (
+    Layer(0, 3, 64, side=11, stride=4, padding=2),
+    Layer(3, 64, 192, side=5, padding=2, pool=3),
+    Layer(6, 192, 384, side=3, pool=3),
+    Layer(8, 384, 256, side=3),
+    Layer(10, 256, 256, side=3),
+)
+VGG = (
+    Layer(0, 3, 64, side=3, tapped=False),
+    Layer(2, 64, 64, side=3),
+    Layer(5, 64, 128, side=3, pool=2, tapped=False),
+    Layer(7, 128, 128, side=3),
+    Layer(10, 128, 256, side=3, pool=2, tapped=False),
+    Layer(12, 256, 256, side=3, tapped=False),
+    Layer(14, 256, 256, side=3),
+    Layer(17, 256, 512, side=3, pool=2, tapped=False),
+    Layer(19, 512, 512, side=3, tapped=False),
+    Layer(21, 512, 512, side=3),
+    Layer(24, 512, 512, side=3, pool=2, tapped=False),
+    Layer(26, 512, 512, side=3, tapped=False),
+    Layer(28, 512, 512, side=3),
+)
+
+
+def write_backbone(path: Path, layers: tuple[Layer, ...], seed: int) -> Path:
+    """Random weights in the form of torchvision's files (of the classifier, which LPIPS leaves out, a stub)."""
+    generator = torch.Generator().manual_seed(seed)
+    state = {"classifier.6.bias": torch.zeros(1000)}
+    for layer in layers:
+        fan = layer.inputs * layer.side**2
+        shape = (layer.outputs, layer.inputs, layer.side, layer.side)
+        state[f"features.{layer.number}.weight"] = torch.randn(shape, generator=generator) * (2 / fan) ** 0.5
+        state[f"features.{layer.number}.bias"] = 0.1 * torch.randn(layer.outputs, generator=generator)
+    torch.save(state, path)
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,14 @@ import numpy as np
 import pytest
 import torch
 
+from nerface.data.boxes import box_slices
 from nerface.errors import UserError
-from nerface.evaluation import Comparison, EvaluationOptions, evaluate
-from nerface.evaluation.evaluate import resolve_latent, seen_pixels
+from nerface.evaluation import Comparison, EvaluationOptions, LpipsFiles, evaluate, open_judge
+from nerface.evaluation.frames import seen_pixels
+from nerface.evaluation.gmsd import gmsd
+from nerface.evaluation.timing import timing
 from tests.evaluation.fakes import FakeAvatar
+from tests.toys import avatar_for
 
 
 def perfect(dataset):
@@ -58,10 +63,16 @@ def test_files_and_figures(captured, tmp_path):
     assert stored["means"]["baseline_head_psnr"] == found.means.still_head.psnr
     assert stored["settings"]["latent"] == "mean"
     assert stored["settings"]["frames"] == 6
+    assert stored["means"]["gmsd"] == found.means.perceptual.gmsd
+    assert stored["means"]["nerface_ssim"] == found.means.nerface.ssim
+    assert stored["means"]["lpips_alex"] is stored["means"]["nerface_lpips_alex"] is None
+    assert set(stored["not_available"]) == {"lpips_alex", "lpips_vgg"}
     with open(found.folder / "frames.csv", newline="") as stream:
         lines = list(csv.DictReader(stream))
     assert [int(line["source_frame"]) for line in lines] == [34, 35, 36, 37, 38, 39]
     assert float(lines[2]["head_ssim"]) == pytest.approx(found.frames[2].head.ssim, abs=1e-6)
+    assert float(lines[2]["nerface_ssim"]) == pytest.approx(found.frames[2].nerface.ssim, abs=1e-6)
+    assert lines[2]["lpips_alex"] == ""
     assert f"{found.means.head.psnr:.2f}" in (found.folder / "metrics.txt").read_text()
     with av.open(str(found.folder / "side_by_side.mp4")) as video:
         assert (video.streams.video[0].width, video.streams.video[0].height) == (80, 32)
@@ -95,24 +106,6 @@ def test_options(captured, tmp_path):
     assert len(evaluate(plate_only(captured), captured, tmp_path / "f", EvaluationOptions(frames=2)).frames) == 2
     with pytest.raises(UserError, match="no frames"):
         evaluate(plate_only(captured), replace(captured, splits={"train": captured.train}), tmp_path / "n")
-
-
-def test_latent_codes(captured, tmp_path):
-    middle = 17  # the val frame: no code of its own
-    assert resolve_latent("mean", captured) == "mean"
-    assert resolve_latent("video:10", captured) == "frame:10"
-    assert resolve_latent("video:20", captured) == "frame:19"
-    for wrong in (f"video:{middle}", "video:99", "video:x"):
-        with pytest.raises(UserError, match="video"):
-            resolve_latent(wrong, captured)
-    with pytest.raises(UserError, match="index_map"):
-        resolve_latent("video:10", replace(captured, index_map=None))
-    avatar = plate_only(captured)
-    evaluate(avatar, captured, tmp_path / "e", EvaluationOptions(latent="video:20", video=False, frames=1))
-    assert torch.equal(avatar.asked[0].latent, avatar.latent_codes[19])
-    with pytest.raises(UserError, match="not known"):
-        evaluate(avatar, captured, tmp_path / "w", EvaluationOptions(latent="frame:99"))
-    assert not (tmp_path / "w").exists()
 
 
 def test_a_taken_folder(captured, tmp_path):
@@ -175,3 +168,59 @@ def test_small_pictures_have_no_ssim_and_valid_json(tmp_path):
     dataset = load_dataset(write_tiny_dataset(tmp_path / "small", size=(20, 10)))
     found = evaluate(plate_only(dataset), dataset, Path(tmp_path / "eval"))
     assert json.loads((found.folder / "metrics.json").read_text())["means"]["ssim"] is None
+
+
+def test_perceptual_figures_are_of_the_frame_and_of_the_head_box(captured, tmp_path, alex_file):
+    options = EvaluationOptions(video=False, frames=2, lpips=LpipsFiles(alex=alex_file))
+    found = evaluate(plate_only(captured), captured, tmp_path / "eval", options)
+    judge = open_judge(options.lpips, torch.device("cpu"))
+    for row, scores in enumerate(found.frames):
+        frame = captured.splits["test"][row]
+        box = box_slices(frame.head_box, 32, 40)
+        assert scores.perceptual.lpips_alex == judge.perceptual(captured.background, frame.image).lpips_alex > 0
+        assert scores.nerface == judge.nerface(captured.background, frame.image)
+        assert scores.head_perceptual.gmsd == gmsd(captured.background[box], frame.image[box]) > 0
+    stored = json.loads((found.folder / "metrics.json").read_text())
+    assert stored["means"]["nerface_lpips_alex"] == np.mean([frame.nerface.lpips_alex for frame in found.frames])
+    assert set(stored["not_available"]) == {"lpips_vgg"}
+    text = (found.folder / "metrics.txt").read_text()
+    assert f"{found.means.nerface.lpips_alex:.4f}" in text
+    assert "LPIPS (VGG-16): n/a: no weights" in text
+
+
+def test_timing_is_reported(captured, tmp_path):
+    """The first frame is slow; mean and median tell."""
+    pauses = iter([0.2, 0.0, 0.0])
+
+    def slow_at_first(camera, condition):
+        time.sleep(next(pauses))
+        return condition.background
+
+    options = EvaluationOptions(video=False, frames=3, precision="fp32")
+    found = evaluate(FakeAvatar(captured, slow_at_first), captured, tmp_path / "eval", options)
+    stored = json.loads((found.folder / "metrics.json").read_text())["timing"]
+    assert stored["first_frame_seconds"] >= 0.2
+    assert stored["mean_seconds_per_frame"] >= 0.2 / 3
+    assert stored["median_seconds_per_frame"] == found.seconds_per_frame < 0.1
+    assert (stored["frames"], stored["precision"]) == (3, "fp32")
+    assert stored["device"].startswith("cpu (")
+    text = (found.folder / "metrics.txt").read_text()
+    assert f"first {stored['first_frame_seconds']:.3f} (3 frames on cpu" in text
+
+
+def test_timing_names_the_number_format_that_is_used():
+    half, full = (timing([1.0, 3.0, 8.0], torch.device("cpu"), name) for name in ("bf16", "auto"))
+    assert (half.precision, full.precision) == ("bf16", "fp32")
+    assert (full.mean_seconds_per_frame, full.median_seconds_per_frame, full.first_frame_seconds) == (4, 3, 1)
+
+
+def test_an_avatar_draws_one_picture_a_frame_and_always_the_same(captured, tmp_path):
+    """A real field, with its depths and density: nothing random is left in evaluation (spec B11)."""
+    for name in ("a", "b"):
+        torch.manual_seed(len(name) + ord(name))
+        avatar = avatar_for(captured)
+        evaluate(avatar, captured, tmp_path / name, EvaluationOptions(outputs=("depth", "mask"), video=False))
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.png"))
+    assert len(files) == 3 * len(captured.splits["test"]) + 1
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,39 @@ def test_a_video_has_a_picture_for_every_view(avatar, views, tmp_path):
     for frame, view in zip(iterate(path), views):
         difference = frame.image.astype(float) - draw(avatar, view, latent).numpy()
         assert np.abs(difference.mean(axis=(0, 1))).max() < 6  # random weights draw noise, of which 4:2:0 keeps little
+
+
+def test_a_view_brings_its_own_latent_code_and_viewing_directions(avatar, views):
+    own = dataclasses.replace(views[1], latent=avatar.latent("frame:1"))
+    code = avatar.latent("zero")
+    assert torch.equal(draw(avatar, own, code, "fp32"), draw(avatar, views[1], avatar.latent("frame:1"), "fp32"))
+    turned = dataclasses.replace(views[1], viewed_from=views[3].camera.camera_to_head)
+    same = dataclasses.replace(views[1], viewed_from=views[1].camera.camera_to_head)
+    plain = draw(avatar, views[1], code, "fp32")
+    assert torch.equal(draw(avatar, same, code, "fp32"), plain)
+    assert not torch.equal(draw(avatar, turned, code, "fp32"), plain)
+
+
+def test_another_background_shows_where_the_person_is_not(views):
+    thin = toy_avatar().eval()
+    thin.coarse.fc_alpha.bias.data -= 30.0
+    thin.fine.fc_alpha.bias.data -= 30.0  # nobody there: only the background is seen
+    green = torch.tensor([0.0, 1.0, 0.0]).expand(ROWS, COLUMNS, 3)
+    code = thin.latent("mean")
+    assert torch.equal(draw(thin, views[0], code, "fp32", green), (255 * green).to(torch.uint8))
+    assert torch.equal(draw(thin, views[0], code, "fp32"), thin.background)
+
+
+def test_side_by_side_shows_the_other_picture_at_the_same_height(avatar, views, tmp_path):
+    levels = [40, 90, 140, 190]
+    options = SequenceOptions(beside=lambda k: np.full((20, 32, 3), levels[k], np.uint8))
+    path = render_video(avatar, views, tmp_path / "both.mp4", options)
+    info = probe(path)
+    assert (info.width, info.height) == (16 + COLUMNS, ROWS)
+    plain = list(iterate(render_video(avatar, views, tmp_path / "plain.mp4")))
+    for frame, level, alone in zip(iterate(path), levels, plain):
+        assert abs(float(frame.image[:, :14].mean()) - level) < 4
+        assert abs(float(frame.image[:, 18:].mean()) - float(alone.image[:, 2:].mean())) < 8
 
 
 def test_a_video_is_repeatable(avatar, views, tmp_path):

@@ -9,7 +9,22 @@ import argparse
 from typing import Protocol
 
 from nerface.apps.console import Console
-from nerface.apps.verbs import capture, create, demo, evaluate, render, train, weights
+from nerface.apps.verbs import (
+    ablate,
+    capture,
+    check,
+    convert,
+    create,
+    demo,
+    evaluate,
+    import_,
+    mesh,
+    metrics,
+    reenact,
+    render,
+    train,
+    weights,
+)
 
 
 class Verb(Protocol):
@@ -23,4 +38,19 @@ class Verb(Protocol):
     def run(self, options: argparse.Namespace, console: Console) -> int: ...
 
 
-VERBS: tuple[Verb, ...] = (create, demo, capture, train, evaluate, render, weights)
+VERBS: tuple[Verb, ...] = (
+    create,
+    demo,
+    capture,
+    import_,
+    check,
+    train,
+    convert,
+    evaluate,
+    metrics,
+    ablate,
+    render,
+    reenact,
+    mesh,
+    weights,
+)
