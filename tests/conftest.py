@@ -19,6 +19,7 @@ from nerface.data import Dataset, load_dataset  # noqa: E402
 from nerface.errors import UserError  # noqa: E402
 from nerface.weights import WeightPaths, find_weights  # noqa: E402
 from tests.data.make import write_tiny_dataset  # noqa: E402
+from tests.outcomes import record  # noqa: E402
 
 THREADS = 2
 SHARED_VARIABLE = "NERFACE_SHARED"
@@ -27,11 +28,17 @@ torch.set_num_threads(THREADS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that run on CUDA carry the mark, so that `-m cuda` finds them."""
+    """Tests that run on CUDA carry the mark, so that `-m cuda` finds them; those that judge all others come last."""
+    items.sort(key=lambda item: item.path.name == "test_acceptance.py")
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec is not None and callspec.params.get("device") == "cuda":
             item.add_marker(pytest.mark.cuda)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Outcomes are kept for `tests/test_acceptance.py`."""
+    record(report.nodeid, report.when, report.outcome)
 
 
 @pytest.fixture(scope="session")

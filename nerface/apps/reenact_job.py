@@ -42,6 +42,7 @@ def reenact_job(options: argparse.Namespace, device: torch.device, console: Cons
     _check(options)
     check_output(options.output)
     avatar = load_avatar(options.avatar, device)
+    avatar.chunk_samples = options.chunk
     if options.background is not None:
         require_backdrop(avatar)
     check_latent(options, avatar)
@@ -67,7 +68,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.expression == "copy" and (options.driver_neutral or options.target_neutral):
         raise UserError("--expression copy takes the driver's scores as they are: neutral frames do not enter")
     if options.latent == OWN:
-        raise UserError("--latent own is for the avatar's own training frames: choose mean, zero, frame:K or walk")
+        raise UserError("--latent per-frame is for frames of the avatar's training: choose mean, zero, frame:K or walk")
     check_loops(options)
 
 

@@ -66,6 +66,7 @@ def render_job(options: argparse.Namespace, device: torch.device, console: Conso
     if options.waypoints is not None:
         points = read_waypoints(options.waypoints, options.leg or LEG_FRAMES, options.hold or HOLD_FRAMES)
     avatar = load_avatar(options.avatar, device)
+    avatar.chunk_samples = options.chunk
     if options.background is not None:
         require_backdrop(avatar)
     check_latent(options, avatar)

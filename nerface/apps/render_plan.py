@@ -62,7 +62,7 @@ def _refuse_without_dataset(options: argparse.Namespace) -> None:
         "--view-from": options.view_from,
         "--interpolate": options.interpolate is not None,
         f"--fix-expression {options.fix_expression}": fixed,
-        "--latent own": options.latent == "own",
+        "--latent per-frame": options.latent == "per-frame",
     }
     for name, given in needed.items():
         if given:
@@ -74,7 +74,7 @@ def _refuse_contradictions(options: argparse.Namespace, path: str | None) -> Non
         ("--interpolate", "--fix-expression"): options.interpolate and options.fix_expression,
         ("--frontalise", "--camera"): options.frontalise and options.camera is not None,
         ("--view-from, which keeps the camera still,", path): options.view_from and path,
-        ("--latent own", "--interpolate"): options.latent == "own" and options.interpolate,
+        ("--latent per-frame", "--interpolate"): options.latent == "per-frame" and options.interpolate,
     }
     for (one, other), both in pairs.items():
         if both:
@@ -91,7 +91,7 @@ def _refuse_idle(options: argparse.Namespace, made: Plan, path: str | None) -> N
         idle = {
             "--start": options.start is not None,
             "--side-by-side": options.side_by_side,
-            "--latent own": options.latent == "own",
+            "--latent per-frame": options.latent == "per-frame",
         }
         for name, given in idle.items():
             if given:

@@ -20,6 +20,13 @@ def frame_count(word: str) -> int:
     return int(word)
 
 
+def sample_count(word: str) -> int:
+    """A number of samples, at least 1."""
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a number of samples: give 1 or more")
+    return int(word)
+
+
 def minutes(word: str) -> float:
     """A time in minutes, more than none."""
     value = _number(word)

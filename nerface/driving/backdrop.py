@@ -29,7 +29,7 @@ def read_backdrop(word: str, width: int, height: int) -> Float[torch.Tensor, "he
         return torch.from_numpy(np.tile(colour, (height, width, 1))).float() / 255
     if not Path(word).exists():
         raise UserError(f"{word} is missing: --background takes a picture, black, white, or a colour such as 00ff00")
-    picture = read_image(Path(word), plate=_white_for(Path(word)))
+    picture = read_image(Path(word), white=True)
     return torch.from_numpy(covering(picture, width, height)).float() / 255
 
 
@@ -47,14 +47,8 @@ def covering(
 
 def require_backdrop(avatar: Avatar) -> None:
     """Raise `UserError` where the avatar draws what is behind the person itself, so that nothing can be put there."""
-    if getattr(getattr(avatar, "config", None), "background", "plate") == "none":
+    if not avatar.has_backdrop:
         raise UserError(
             "this avatar was trained without a background (background 'none') and draws it as part of the person: "
             "leave --background out"
         )
-
-
-def _white_for(path: Path) -> UInt8[np.ndarray, "height width 3"] | None:
-    """White behind a picture's transparent parts; None where it does not decode, which reading it tells."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    return None if pixels is None else np.full_like(pixels, 255)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from nerface.errors import UserError
 from nerface.fields.base import Avatar
 
-WALK, OWN = "walk", "own"
+WALK, OWN = "walk", "per-frame"
 
 
 def sequence_latents(
@@ -17,7 +17,7 @@ def sequence_latents(
 ) -> Float[torch.Tensor, "frames latent"]:
     """A code for each of `frames` frames.
 
-    "walk" gives every training code in turn (from the first again after the last), "own" the code of the training row
+    "walk" gives every training code in turn (from the first again after the last), "per-frame" that of the training row
     that a frame is (`rows`; None where the frames are no training frames); other choices are those of `Avatar.latent`,
     one code for all. Raises `UserError` where there is no such code.
     """
@@ -28,9 +28,9 @@ def sequence_latents(
         try:
             return avatar.latent(choice).expand(frames, -1)
         except UserError as error:
-            raise UserError(f"{str(error).replace(': use mean,', ': use walk, own, mean,')}") from None
+            raise UserError(f"{str(error).replace(': use mean,', ': use walk, per-frame, mean,')}") from None
     if rows is None or rows.max() >= codes.shape[0]:
         raise UserError(
-            "--latent own is for frames that the avatar was trained on: drive it with --split train of that dataset"
+            "--latent per-frame is for frames of the training: drive the avatar with --split train of that dataset"
         )
     return codes[torch.from_numpy(rows).to(codes.device)]

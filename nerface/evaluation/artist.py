@@ -15,7 +15,7 @@ from nerface.errors import UserError
 from nerface.evaluation.latents import LatentCodes
 from nerface.fields.base import Avatar
 from nerface.fields.pose_correction import corrected
-from nerface.precision import autocast
+from nerface.rendering.sequence import draw_view
 from nerface.types import Camera, Condition, Frame, Rendering
 
 PLATES = ("auto", "dataset", "avatar")
@@ -63,15 +63,13 @@ class Artist:
         training = self.avatar.training
         self.avatar.eval()
         try:
-            with torch.no_grad(), autocast(device, self.precision):
-                rendering = self.avatar.render(camera, condition)
+            rendering, picture = draw_view(self.avatar, camera, condition, self.precision)
+        except UserError as error:
+            raise UserError(f"frame {frame.name}: {error}") from None
         finally:
             self.avatar.train(training)
-        if not bool(torch.isfinite(rendering.colour).all()):
-            raise UserError(f"frame {frame.name}: the picture holds NaN or infinity: did training diverge?")
-        picture = (rendering.colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         # The picture is on the host, so the device has done its work.
-        return Drawing(picture, rendering, camera, condition, time.perf_counter() - start)
+        return Drawing(picture.numpy(), rendering, camera, condition, time.perf_counter() - start)
 
 
 def plate_for(avatar: Avatar, dataset: Dataset, choice: str) -> Float[Tensor, "height width 3"] | None:
@@ -83,7 +81,7 @@ def plate_for(avatar: Avatar, dataset: Dataset, choice: str) -> Float[Tensor, "h
     """
     if choice not in PLATES:
         raise ValueError(f"plate must be one of {', '.join(PLATES)}: {choice}")
-    if getattr(getattr(avatar, "config", None), "background", "plate") == "none":
+    if not avatar.has_backdrop:
         return None
     if choice == "auto":
         choice = "avatar" if avatar.trained_background is not None or dataset.background is None else "dataset"

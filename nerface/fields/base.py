@@ -59,7 +59,8 @@ class Avatar(nn.Module, ABC):
     plate `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
     `trained_background` [H, W, 3], a plate that is learned. `pose_corrections` [train frames, 6], where there are some,
     move the cameras of training frames (`nerface.fields.pose_correction`). `chunk_samples` bounds how many samples are
-    in flight while pictures are drawn (None: what suits the device).
+    in flight while pictures are drawn (None: what suits the device). `has_backdrop` is False where the field paints
+    what is behind the person too, so that no plate is ever seen.
     """
 
     subject: Subject
@@ -69,6 +70,7 @@ class Avatar(nn.Module, ABC):
     trained_background: nn.Parameter | None
     pose_corrections: nn.Parameter | None
     chunk_samples: int | None = None
+    has_backdrop: bool = True
 
     def __init__(self, subject: Subject, latent_channels: int) -> None:
         super().__init__()

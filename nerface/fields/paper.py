@@ -73,6 +73,7 @@ class PaperAvatar(Avatar):
         channels = len(subject.expression_names), config.latent_channels
         self.coarse = PaperField(config.coarse, *channels)
         self.fine = PaperField(config.fine, *channels) if config.sampling.fine else None
+        self.has_backdrop = config.background != "none"
         if config.background == "trainable":
             self.trained_background = nn.Parameter(torch.zeros(self.background.shape))
         if config.refine_poses:
@@ -152,7 +153,7 @@ class PaperAvatar(Avatar):
         wanted = all_pixels(inner, self.device) if pixels is None else pixels.to(self.device)
         row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
         plate = None
-        if condition.background is not None and self.config.background != "none":
+        if condition.background is not None and self.has_backdrop:
             plate = condition.background.to(self.device)
         seen_from = camera.camera_to_head if condition.viewed_from is None else condition.viewed_from
         sampling = for_drawing(self.config.sampling)

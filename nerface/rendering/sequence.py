@@ -17,7 +17,7 @@ from nerface.errors import UserError
 from nerface.fields.base import Avatar
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
-from nerface.types import Camera, Condition
+from nerface.types import Camera, Condition, Rendering
 from nerface.video import DEFAULT_FRAME_RATE_HZ, VideoWriter
 
 
@@ -38,6 +38,20 @@ class SequenceOptions:
 
 
 @torch.no_grad()
+def draw_view(
+    avatar: Avatar, camera: Camera, condition: Condition, precision: str = "auto"
+) -> tuple[Rendering, UInt8[Tensor, "height width 3"]]:
+    """A view as it is rendered, on the device, and as 8-bit colours on the CPU.
+
+    Raises `UserError` where the avatar gives a colour that is no number.
+    """
+    with autocast(avatar.device, precision):
+        rendering = avatar.render(camera, condition)
+    if not bool(torch.isfinite(rendering.colour).all()):
+        raise UserError("the avatar's picture holds NaN or infinity: did training diverge?")
+    return rendering, (rendering.colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
 def draw(
     avatar: Avatar,
     view: View,
@@ -47,9 +61,7 @@ def draw(
 ) -> UInt8[Tensor, "height width 3"]:
     """One view as 8-bit colours on the CPU, over `background` in [0, 1] (None: the avatar's own plate).
 
-    `latent` is the code where the view brings none.
-
-    Raises `UserError` where the avatar gives a colour that is no number.
+    `latent` is the code where the view brings none. Errors as `draw_view`.
     """
     device = avatar.device
     camera = Camera(view.camera.intrinsics, view.camera.camera_to_head.to(device))
@@ -59,11 +71,7 @@ def draw(
         avatar.plate() if background is None else background.to(device),
         None if view.viewed_from is None else view.viewed_from.to(device),
     )
-    with autocast(device, precision):
-        colour = avatar.render(camera, condition).colour
-    if not bool(torch.isfinite(colour).all()):
-        raise UserError("the avatar's picture holds NaN or infinity: did training diverge?")
-    return (colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    return draw_view(avatar, camera, condition, precision)[1]
 
 
 def check_output(path: Path) -> None:

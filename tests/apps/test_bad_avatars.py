@@ -81,9 +81,13 @@ def test_a_latent_code_that_does_not_exist(toy, tmp_path, latent):
 
 
 def test_a_frame_of_the_video_that_is_no_training_frame(toy, tmp_path):
-    for number in ("2", "77", "\N{SUPERSCRIPT TWO}"):  # the validation frame, none, none
+    for number, message in (
+        ("2", "not a training frame"),  # the validation frame
+        ("77", "the video has no such frame"),
+        ("\N{SUPERSCRIPT TWO}", "needs the number of a frame"),
+    ):
         words = ["eval", toy / "run", toy / "person", "-o", tmp_path / "figures", "--latent", f"video:{number}"]
-        check_refused(nerface(*words), "no such frame, or it is not a training frame", alone=False)
+        check_refused(nerface(*words), message, alone=False)
     assert list(tmp_path.iterdir()) == []
 
 

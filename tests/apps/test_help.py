@@ -12,7 +12,10 @@ from nerface.apps import cli
 from nerface.apps.verbs import weights
 from tests.apps.calls import check_refused, command, nerface, program
 
-VERBS = ["create", "demo", "capture", "train", "eval", "render", "weights"]
+VERBS = [
+    *("create", "demo", "capture", "import", "check", "train", "convert", "eval", "metrics", "ablate", "render"),
+    *("reenact", "mesh", "weights"),
+]
 
 
 def test_help_answers_at_once():

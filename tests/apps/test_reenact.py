@@ -191,7 +191,7 @@ def test_a_reenactment_is_a_video_beside_its_driver(clip, driver, tmp_path):
     [
         (["--target-neutral", 3], "--target-neutral names a frame of --target"),
         (["--expression", "copy", "--driver-neutral", 3], "neutral frames do not enter"),
-        (["--latent", "own"], "--latent own"),
+        (["--latent", "per-frame"], "--latent per-frame"),
         (["--latent", "frame:999"], "'frame:999' is not known"),
         (["--driver-neutral", "train:99"], "no frame train:99"),
         (["--driver-neutral", "first"], "not a frame"),

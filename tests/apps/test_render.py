@@ -67,7 +67,7 @@ def test_a_latent_code_is_chosen(clip, dataset, render):
         assert torch.equal(render(*by, "--latent", choice).latents, code.expand(len(dataset.splits["test"]), 4))
     assert torch.equal(render("--latent", "walk").latents, codes)
     assert torch.equal(
-        render(*by, "--split", "train", "--start", 2, "--frames", 5, "--latent", "own").latents, codes[2:7]
+        render(*by, "--split", "train", "--start", 2, "--frames", 5, "--latent", "per-frame").latents, codes[2:7]
     )
 
 
@@ -266,14 +266,14 @@ def test_frames_and_start_choose_a_part(clip, dataset, render):
         (["--orbit", 5, 5, "--camera", 3], "--camera needs --by"),
         (["--orbit", 5, 5, "--fix-expression", 3], "--fix-expression 3 needs --by"),
         (["--orbit", 5, 5, "--interpolate", 1, 2], "--interpolate needs --by"),
-        (["--orbit", 5, 5, "--latent", "own"], "--latent own needs --by"),
+        (["--orbit", 5, 5, "--latent", "per-frame"], "--latent per-frame needs --by"),
         (["--by", "PERSON", "--view-from", "--orbit", 5, 5], "keeps the camera still, and --orbit contradict"),
         (["--by", "PERSON", "--frontalise", "--camera", 1], "--frontalise and --camera contradict"),
         (["--by", "PERSON", "--interpolate", 0, 1, "--fix-expression", 1], "--interpolate and --fix-expression"),
         (["--by", "PERSON", "--raw-scores"], "--raw-scores"),
         (["--by", "PERSON", "--interpolate", 0, 1, "--side-by-side"], "none of them is shown"),
         (["--by", "PERSON", "--orbit", 5, 5, "--fix-expression", 1, "--start", 1], "none of them is shown"),
-        (["--by", "PERSON", "--latent", "own"], "--split train"),
+        (["--by", "PERSON", "--latent", "per-frame"], "--split train"),
         (["--by", "PERSON", "--camera", 99], "no frame test:99"),
         (["--by", "PERSON", "--start", 4], "leaves none"),
         (["--by", "PERSON", "--start", "-1"], "--start"),

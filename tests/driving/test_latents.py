@@ -27,12 +27,12 @@ def test_a_walk_shows_every_training_code_in_turn(avatar):
 
 def test_each_training_frame_has_its_own_code(avatar):
     rows = np.array([4, 0, 2])
-    torch.testing.assert_close(sequence_latents(avatar, "own", 3, rows), avatar.latent_codes.detach()[[4, 0, 2]])
+    torch.testing.assert_close(sequence_latents(avatar, "per-frame", 3, rows), avatar.latent_codes.detach()[[4, 0, 2]])
     for wrong in (None, np.array([0, 1, 5])):
         with pytest.raises(UserError, match="--split train"):
-            sequence_latents(avatar, "own", 3, wrong)
+            sequence_latents(avatar, "per-frame", 3, wrong)
 
 
 def test_a_code_that_does_not_exist(avatar):
-    with pytest.raises(UserError, match=r"'frame:5' is not known: use walk, own, mean, zero, or frame:K .* 0 to 4"):
+    with pytest.raises(UserError, match=r"'frame:5' is not known: use walk, per-frame, mean, zero, or frame:K .* 0 to 4"):
         sequence_latents(avatar, "frame:5", 3)

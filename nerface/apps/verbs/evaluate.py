@@ -10,6 +10,7 @@ from nerface.apps.console import Console
 from nerface.apps.verbs import measuring
 from nerface.apps.verbs import options as common
 from nerface.apps.words import frame_count
+from nerface.errors import UserError
 from nerface.files import refuse_existing
 
 if TYPE_CHECKING:
@@ -24,11 +25,21 @@ LATENTS = (
 )
 
 
+SEED_FOLDER, SEED_LATENT = Path("renders"), "video:10"  # what NeRFace's evaluator takes where nothing is said
+
+
 def add_options(verb: argparse.ArgumentParser) -> None:
-    common.avatar(verb)
-    verb.add_argument("dataset", type=Path, metavar="DATASET", help="the dataset that holds the frames")
-    common.output(verb, "a new folder for the results")
+    what = "an avatar.safetensors, or the folder of a run (with --config: --checkpoint)"
+    verb.add_argument("avatar", type=Path, nargs="?", metavar="AVATAR", help=what)
+    what = "the dataset that holds the frames (with --config: the config's basedir)"
+    verb.add_argument("dataset", type=Path, nargs="?", metavar="DATASET", help=what)
+    verb.add_argument("-o", "--output", "--savedir", type=Path, metavar="FOLDER", help="a new folder for the results")
     drawing_options(verb)
+    verb.set_defaults(latent=None)  # another one with --config
+    group = verb.add_argument_group("NeRFace's files")
+    group.add_argument("--config", type=Path, metavar="FILE", help="a YAML config of NeRFace's form")
+    group.add_argument("--checkpoint", type=Path, metavar="FILE", help="a .ckpt of NeRFace's code, or one of ours")
+    group.add_argument("--basedir", type=Path, metavar="FOLDER", help="the dataset, in place of the config's basedir")
 
 
 def drawing_options(verb: argparse.ArgumentParser) -> None:
@@ -42,7 +53,7 @@ def drawing_options(verb: argparse.ArgumentParser) -> None:
         choices=["auto", "dataset", "avatar"],
         help="the backdrop: the dataset's or the avatar's own (default: the avatar's where it learned one)",
     )
-    common.drawing(verb, LATENTS)
+    common.drawing(verb, LATENTS, "mean; with --config video:10, as NeRFace")
     kept = verb.add_argument_group("pictures")
     kept.add_argument("--no-video", action="store_true", help="write no videos")
     kept.add_argument(
@@ -58,14 +69,50 @@ def drawing_options(verb: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
+    return _run(options, console) if options.config is None else _run_seed(options, console)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    """An avatar on a dataset."""
     from nerface.apps.jobs import device_of
-    from nerface.checkpoint import load_avatar
+    from nerface.checkpoint import find_checkpoint, load_checkpoint
     from nerface.data import load_dataset
 
+    if options.avatar is None or options.dataset is None or options.output is None:
+        raise UserError("name what to measure: AVATAR DATASET -o FOLDER, or --config FILE --checkpoint FILE")
+    if options.checkpoint is not None or options.basedir is not None:
+        raise UserError("--checkpoint and --basedir belong to --config: name AVATAR and DATASET without them")
     refuse_existing(options.output)
-    avatar = load_avatar(options.avatar, device_of(options))
-    dataset = load_dataset(options.dataset, half_res=options.half_res, progress=console)
-    return evaluate_job(avatar, dataset, options.output, evaluation_options(options), console)
+    stored = load_checkpoint(find_checkpoint(options.avatar), device_of(options))
+    white = stored.config.data.white_background
+    dataset = load_dataset(options.dataset, half_res=options.half_res, white_background=white, progress=console)
+    options.latent = options.latent or "mean"
+    stored.avatar.chunk_samples = options.chunk
+    return evaluate_job(stored.avatar.eval(), dataset, options.output, evaluation_options(options), console)
+
+
+def _run_seed(options: argparse.Namespace, console: Console) -> int:
+    """A config of the seed's form and a checkpoint, as its evaluator takes them (spec 5.1)."""
+    from nerface.apps.jobs import device_of
+    from nerface.interop.seed_checkpoint import open_seed
+
+    if options.avatar is not None or options.checkpoint is None:
+        raise UserError("with --config, name the checkpoint as --checkpoint FILE and the dataset, if any, as --basedir")
+    output = options.output or SEED_FOLDER
+    refuse_existing(output)
+    opened = open_seed(
+        options.config,
+        options.checkpoint,
+        options.basedir,
+        device=device_of(options),
+        settings=["data.half_res=true"] if options.half_res else [],
+        progress=console,
+    )
+    for line in opened.config.warnings():
+        console.say(line)
+    options.latent, opened.checkpoint.avatar.chunk_samples = options.latent or SEED_LATENT, options.chunk
+    chosen = evaluation_options(options)
+    return evaluate_job(opened.checkpoint.avatar, opened.dataset, output, chosen, console)
 
 
 def evaluation_options(options: argparse.Namespace) -> EvaluationOptions:

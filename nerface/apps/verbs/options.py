@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nerface.apps.words import SWITCH_NAMES, minutes
+from nerface.apps.words import SWITCH_NAMES, minutes, sample_count
 
 
 def output(verb: argparse.ArgumentParser, text: str, metavar: str = "FOLDER", default: Path | None = None) -> None:
@@ -70,9 +70,12 @@ def training(verb: argparse.ArgumentParser) -> None:
     group.add_argument("--resume", action="store_true", help="go on with what was stopped, in the same folder")
 
 
-def drawing(verb: argparse.ArgumentParser, latents: str) -> None:
-    """How an avatar is drawn; `latents` tells which names of latent codes there are."""
-    verb.add_argument("--latent", default="mean", metavar="CODE", help=f"latent code: {latents} (default: mean)")
+def drawing(verb: argparse.ArgumentParser, latents: str, default: str = "mean") -> None:
+    """How an avatar is drawn; `latents` tells which names of latent codes there are, `default` which is taken."""
+    help_text = f"latent code: {latents} (default: {default})"
+    verb.add_argument("--latent", default="mean", metavar="CODE", help=help_text)
+    help_text = "samples in flight (default: what suits the device); fewer need less memory"
+    verb.add_argument("--chunk", type=sample_count, metavar="N", help=help_text)
     verb.add_argument(
         "--precision", default="auto", choices=["auto", "fp32", "bf16"], help="auto (default): bf16 on CUDA, else fp32"
     )

@@ -13,7 +13,7 @@ from nerface.apps.words import degrees, frame_count
 NAME = "render"
 HELP = "draw an avatar as a video: driven by a dataset, on a camera path, or with an edited expression"
 
-LATENTS = "mean, zero, frame:K (training frame K), walk (every training code in turn), own (of the frames of --by)"
+LATENTS = "mean, zero, frame:K (training frame K), walk (each training code in turn), per-frame (of --by's frames)"
 
 
 def add_options(verb: argparse.ArgumentParser) -> None:
