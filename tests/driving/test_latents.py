@@ -34,5 +34,5 @@ def test_each_training_frame_has_its_own_code(avatar):
 
 
 def test_a_code_that_does_not_exist(avatar):
-    with pytest.raises(UserError, match=r"'frame:5' is not known: use walk, per-frame, mean, zero, or frame:K .* 0 to 4"):
+    with pytest.raises(UserError, match=r"'frame:5' is not known: use walk, per-frame, mean, zero, or frame:K"):
         sequence_latents(avatar, "frame:5", 3)

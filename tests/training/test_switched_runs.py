@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from nerface.cameras import project
 from nerface.checkpoint import load_avatar, load_checkpoint
 from nerface.config import OPTIMIZERS, DataConfig, RunConfig
 from nerface.data import Dataset, load_dataset
 from nerface.errors import UserError
+from nerface.fields.pose_correction import corrected
 from nerface.switches import switched
 from nerface.training import begin
 from nerface.training.begin import load_for
 from nerface.training.log import read_log
 from nerface.training.loop import TrainingResult, train
-from nerface.types import Condition
+from nerface.types import Camera, Condition, Intrinsics
 from tests.data.make import write_tiny_dataset
 from tests.toys import AVATAR, toy_run
 
@@ -113,8 +116,6 @@ def test_a_share_is_taken_in_time_where_the_split_is_shuffled(tmp_path):
 
 
 def shuffle(folder: Path, order: np.ndarray) -> None:
-    import json
-
     file = folder / "transforms_train.json"
     value = json.loads(file.read_text())
     value["frames"] = [value["frames"][row] for row in order]
@@ -153,16 +154,35 @@ def test_white_needs_to_know_the_person(tmp_path):
 
 
 def test_poses_are_refined_towards_the_truth(tmp_path):
-    """Poses moved by known amounts on a still head: the corrections undo a part of it."""
-    folder = write_tiny_dataset(tmp_path / "person", frames=6, size=(24, 20))
-    config = switched(toy_run(SOLID, steps=5), ["refine_poses"])
-    avatar = train(load_dataset(folder), tmp_path / "run", config).avatar
-    assert avatar.pose_corrections.shape == (4, 6)
-    assert bool((avatar.pose_corrections != 0).any())
-    rate = config.training.pose_learning_rate
-    assert float(avatar.pose_corrections.detach().abs().max()) <= 5 * rate * 1.01
+    """One camera of seven stands wrong: its correction brings the head back to where the other frames have it."""
+    folder, wrong = write_tiny_dataset(tmp_path / "person", frames=10, size=(32, 28)), 2
+    truth = load_dataset(folder).train.camera_to_head
+    file = folder / "transforms_train.json"
+    value = json.loads(file.read_text())
+    value["frames"][wrong]["transform_matrix"][0][3] += 0.03
+    file.write_text(json.dumps(value))
+    dataset = load_dataset(folder)
+    field = replace(AVATAR.coarse, width=32, direction_frequencies=0)
+    sampling = replace(SOLID.sampling, near=0.35, far=0.65, coarse=16, fine=8)
+    avatar = replace(AVATAR, coarse=field, fine=field, sampling=sampling, use_latent=False, refine_poses=True)
+    config = toy_run(avatar, steps=200, rays=512, frames=4, learning_rate=1e-2, pose_learning_rate=2e-3)
+    trained = train(dataset, tmp_path / "run", config).avatar
+    learned = corrected(torch.from_numpy(dataset.train.camera_to_head), trained.pose_corrections.detach())
+    before, after = columns(dataset.train.camera_to_head, truth), columns(learned.numpy(), truth)
+    assert abs(before[wrong] - np.median(before)) > 2.5  # pixels
+    assert abs(after[wrong] - np.median(after)) < 0.5 * abs(before[wrong] - np.median(before))
     stored = load_checkpoint(tmp_path / "run" / "avatar.safetensors").avatar
-    assert torch.equal(stored.pose_corrections, avatar.pose_corrections)
+    assert torch.equal(stored.pose_corrections, trained.pose_corrections)
+
+
+def columns(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """By how many pixels the front of the head lies to the right of where it is in truth."""
+    inner = Intrinsics(1.6 * 32, 1.5 * 32, 0.48, 0.53, 32, 28)
+    front, places = torch.tensor([[0.0, 0.0, 0.09]]), []
+    for pose, true_pose in zip(poses, truth):
+        both = [project(Camera(inner, torch.from_numpy(one.copy())), front) for one in (pose, true_pose)]
+        places.append(float(both[0][0, 0] - both[1][0, 0]))
+    return np.array(places)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
