@@ -44,6 +44,7 @@ def toy_subject(channels: int = 3, frames: int = 5, width: int = 12, height: int
         expression_max=tuple(1 + value for value in row),
         intrinsics=Intrinsics(-1.5 * width, 1.6 * width, 0.45, 0.55, width, height),
         rest_pose=((1.0, 0.0, 0.0, 0.01), (0.0, 1.0, 0.0, -0.02), (0.0, 0.0, 1.0, 0.5), (0.0, 0.0, 0.0, 1.0)),
+        seen_angles=(-180.0, 180.0, -90.0, 90.0),
         train_frames=frames,
         frame_rate=None,
         source="made.mp4",

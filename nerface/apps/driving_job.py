@@ -13,6 +13,7 @@ from nerface.driving.backdrop import read_backdrop, require_backdrop
 from nerface.driving.driver import Driver, Selection
 from nerface.driving.edits import Edit, beyond_training, read_edit
 from nerface.driving.latents import OWN, WALK, sequence_latents
+from nerface.driving.limits import beyond, kept_within
 from nerface.driving.views import Script
 from nerface.errors import UserError
 from nerface.fields.base import Avatar, Subject
@@ -21,6 +22,7 @@ from nerface.video import DEFAULT_FRAME_RATE_HZ
 
 DEFAULT_SPLIT = "test"
 SHOWN = 3  # channels that a note names
+TOLD_FROM_DEG = 2.0  # beyond what training saw: less is not worth a note
 
 
 def selection(options: argparse.Namespace) -> Selection:
@@ -85,6 +87,21 @@ def within_range(
     if options.range == "any":
         return expressions
     return np.clip(expressions, subject.expression_min, subject.expression_max).astype(np.float32)
+
+
+def poses_within_range(
+    camera_to_head: Float[np.ndarray, "frames 4 4"], options: argparse.Namespace, subject: Subject, console: Console
+) -> Float[np.ndarray, "frames 4 4"]:
+    """Cameras kept where training saw the head from, where that is asked for; tells of those that left it."""
+    away = np.abs(beyond(camera_to_head, subject.seen_angles)).max(axis=0)
+    if away.max() > TOLD_FROM_DEG:
+        yaw_least, yaw_most, pitch_least, pitch_most = subject.seen_angles
+        then = "kept inside it (--range any)" if options.range == "seen" else "the avatar guesses there (--range seen)"
+        console.say(
+            f"note: training saw the head from yaw {yaw_least:.0f} to {yaw_most:.0f} and pitch {pitch_least:.0f} to "
+            f"{pitch_most:.0f} degrees; the camera goes beyond by {away[0]:.0f} and {away[1]:.0f}: {then}"
+        )
+    return kept_within(camera_to_head, subject.seen_angles) if options.range == "seen" else camera_to_head
 
 
 def draw_script(

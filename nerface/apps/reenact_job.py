@@ -14,6 +14,7 @@ from nerface.apps.driving_job import (
     check_loops,
     draw_script,
     edited,
+    poses_within_range,
     read_edits,
     selection,
     within_range,
@@ -55,7 +56,7 @@ def reenact_job(options: argparse.Namespace, device: torch.device, console: Cons
     console.say(f"target: {target.source}")
     expressions = edited(_expressions(options, driver, source, target), read_edits(options, subject), options)
     script = Script(
-        _poses(options, driver, source, target),
+        poses_within_range(_poses(options, driver, source, target), options, subject, console),
         within_range(expressions, options, subject, console),
         sequence_latents(avatar, options.latent, len(driver)),
     )

@@ -15,6 +15,7 @@ from nerface.apps.driving_job import (
     check_loops,
     draw_script,
     edited,
+    poses_within_range,
     read_edits,
     selection,
     within_range,
@@ -79,7 +80,7 @@ def render_job(options: argparse.Namespace, device: torch.device, console: Conso
 def _script(given: _Given, avatar: Avatar, console: Console) -> Script:
     """What to draw."""
     frames, subject, options = given.frames(), given.subject, given.options
-    poses = _poses(given, frames)
+    poses = poses_within_range(_poses(given, frames), options, subject, console)
     expressions = _expressions(given, frames, poses)
     if given.points is not None:
         expressions = waypoint_path(given.points, frames).expressions(expressions, subject.expression_names)

@@ -18,7 +18,8 @@ class Subject:
     """What an avatar knows of its person and scene besides weights; saved with it.
 
     `expression_*` hold one number per channel, over the training frames; `rest_pose` [4][4] is the training pose
-    nearest to the mean (camera to head); `train_frames` is how many latent codes there are; `source` names the video.
+    nearest to the mean (camera to head); `seen_angles` are the least and greatest yaw and pitch, in degrees, at which
+    training cameras stand round the head; `train_frames` is how many latent codes there are; `source` names the video.
     """
 
     expression_names: tuple[str, ...]
@@ -28,6 +29,7 @@ class Subject:
     expression_max: tuple[float, ...]
     intrinsics: Intrinsics
     rest_pose: tuple[tuple[float, ...], ...]
+    seen_angles: tuple[float, float, float, float]
     train_frames: int
     frame_rate: float | None
     source: str

@@ -18,6 +18,7 @@ from nerface.checkpoint import (
 )
 from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
 from nerface.data.dataset import Dataset, Split, load_dataset
+from nerface.driving.limits import seen_angles
 from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
 from nerface.files import read_json, refuse_existing, write_json
@@ -55,6 +56,7 @@ def describe(dataset: Dataset) -> Subject:
         expression_max=tuple(map(float, stats.max)),
         intrinsics=dataset.intrinsics,
         rest_pose=tuple(tuple(map(float, row)) for row in train_split.camera_to_head[rest]),
+        seen_angles=seen_angles(train_split.camera_to_head),
         train_frames=len(train_split),
         frame_rate=dataset.frame_rate,
         source=str(dataset.source.get("file") or dataset.root.name),

@@ -9,6 +9,8 @@ from scipy.spatial.transform import Rotation
 from nerface.capture.video import probe
 from nerface.checkpoint import load_avatar
 from nerface.data import load_dataset
+from nerface.driving.limits import beyond
+from nerface.driving.paths import head_turn
 from nerface.driving.reenact import frontal_frame, neutral_frame, neutral_point
 from nerface.driving.track import read_track
 from tests.apps.calls import check_refused, nerface
@@ -99,6 +101,23 @@ def test_anchored_relatively_the_drivers_frontal_frame_gives_the_targets(driver,
 def test_expressions_are_copied_where_asked(driver, reenact):
     recorded = load_dataset(driver).splits["test"].expressions
     np.testing.assert_array_equal(reenact("--expression", "copy", "--range", "any").expressions, recorded)
+
+
+def test_cameras_stay_where_training_saw_the_head_from(driver, subject, reenact):
+    """A driver who turns farther than the avatar ever did: the camera stops at the edge, and the command says so."""
+
+    def turn(value):
+        for frame in value["frames"]:
+            pose = head_turn(60.0, 0.0).numpy() @ np.array(frame["transform_matrix"])
+            frame["transform_matrix"] = pose.tolist()
+
+    for split in ("val", "test"):  # the frontal frame is found among the others
+        change_json(driver / f"transforms_{split}.json", turn)
+    kept = reenact()
+    assert beyond(kept.poses, subject.seen_angles) == pytest.approx(0.0, abs=1e-3)
+    assert "training saw the head from yaw" in kept.said
+    free = reenact("--range", "any")
+    assert beyond(free.poses, subject.seen_angles)[:, 0].min() > 20
 
 
 def test_expressions_stay_within_the_range_of_training(subject, reenact):

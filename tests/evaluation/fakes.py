@@ -27,6 +27,7 @@ class FakeAvatar(Avatar):
             expression_max=tuple(stats.max.tolist()),
             intrinsics=dataset.intrinsics,
             rest_pose=tuple(tuple(row) for row in dataset.train.camera_to_head[0].tolist()),
+            seen_angles=(-180.0, 180.0, -90.0, 90.0),
             train_frames=len(dataset.train),
             frame_rate=dataset.frame_rate,
             source="made.mp4",
