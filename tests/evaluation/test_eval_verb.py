@@ -8,6 +8,9 @@ import av
 import pytest
 
 from nerface.data import load_dataset
+from nerface.data.images import read_image
+from nerface.switches import switched
+from nerface.training.begin import load_for
 from nerface.training.loop import train
 from tests.apps.calls import check_refused, nerface
 from tests.data.make import write_tiny_dataset
@@ -64,6 +67,19 @@ def test_the_seed_s_names_of_flags(trained, tmp_path):
         nerface("eval", trained / "run", trained / "person", "-o", tmp_path / "f", "--save", "depht"),
         "'depht' is none of disparity, depth, normals, mask, error",
     )
+
+
+def test_a_person_on_white_is_measured_on_white(tmp_path):
+    """The avatar's own settings of the data count: its truth is the person on white, without being told."""
+    person = write_tiny_dataset(tmp_path / "person", frames=12)
+    config = switched(toy_run(steps=2), ["white_background"])
+    train(load_for(config, person), tmp_path / "run", config)
+    answer = nerface("eval", tmp_path / "run", person, "-o", tmp_path / "e", "--device", "cpu", "--no-video")
+    assert answer.status == 0, answer.err
+    assert (read_image(tmp_path / "e" / "renders" / "0000.png")[0] == 255).all()
+    error = json.loads((tmp_path / "e" / "metrics.json").read_text())["means"]["l1"]
+    coloured = load_dataset(person).splits["test"][0].image[0]
+    assert error < abs(255 - coloured.astype(float)).mean() / 255  # not against the backdrop's colours
 
 
 def test_latent_codes_by_name(trained, tmp_path):

@@ -51,8 +51,8 @@ def expression(group: argparse._ArgumentGroup, limit: str) -> None:
         "--range",
         choices=["seen", "any"],
         default=limit,
-        help="seen: keep every channel within its range in training; any: let it go where the avatar has to guess "
-        f"(default: {limit})",
+        help="seen: keep every channel and the camera's angles within their range in training; any: let them go where "
+        f"the avatar has to guess (default: {limit})",
     )
 
 
