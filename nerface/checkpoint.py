@@ -66,6 +66,8 @@ def save_checkpoint(
         names = {id(parameter): name for name, parameter in avatar.named_parameters()}
         for parameter, values in optimizer.state.items():
             for key, value in values.items():
+                if value is None:  # SGD's momentum, which is none here
+                    continue
                 tensors[f"optimizer.{names[id(parameter)]}.{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
     meta = {
         "format": FORMAT,
@@ -126,7 +128,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, avatar: Avatar, saved: d
 
     Raises `UserError` where `saved` is empty (an avatar file) or of other parameters.
     """
-    if not saved:
+    if not saved and not isinstance(optimizer, torch.optim.SGD):  # which has no state
         raise UserError("the file holds no optimiser state: training goes on from a checkpoint, not an avatar file")
     by_name = dict(avatar.named_parameters())
     for name, value in saved.items():

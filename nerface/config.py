@@ -15,7 +15,7 @@ from nerface.errors import UserError
 from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, kind_of
 from nerface.precision import PRECISIONS
 
-OPTIMIZERS = ("Adam", "AdamW", "RAdam", "NAdam", "RMSprop")  # of torch.optim, all with a state per parameter
+OPTIMIZERS = ("Adam", "AdamW", "RAdam", "NAdam", "Adamax", "Adagrad", "RMSprop", "SGD")  # of torch.optim
 LATENT_PENALTY_FORMS = ("norm", "squared")
 
 
