@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from nerface.apps.console import EXIT_STOPPED, Console, StopOnSignal
+from nerface.apps.verbs import measuring
 from nerface.apps.verbs import options as common
 from nerface.apps.words import frame_count
 
@@ -26,6 +27,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--frames", type=frame_count, metavar="N", help="measure the first N held-out frames alone")
     verb.add_argument("--latent", default="mean", metavar="CODE", help="latent code of held-out frames (default: mean)")
     common.training(verb)
+    measuring.lpips(verb)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -36,7 +38,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     chosen = AblationOptions(
         config=run_config(options),
         names=[name.strip() for name in options.switches.split(",") if name.strip()],
-        evaluation=EvaluationOptions(latent=options.latent, frames=options.frames, video=False),
+        evaluation=EvaluationOptions(
+            latent=options.latent, frames=options.frames, video=False, lpips=measuring.lpips_files(options)
+        ),
         device=str(device_of(options)),
         max_train_seconds=None if options.max_minutes is None else 60 * options.max_minutes,
     )
