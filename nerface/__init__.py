@@ -10,11 +10,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nerface.ablation import AblationOptions, ablate
+    from nerface.checking.check import check_dataset
     from nerface.checkpoint import load_avatar
     from nerface.creation import CreateOptions, create
     from nerface.data.dataset import load_dataset
     from nerface.errors import UserError
     from nerface.evaluation.evaluate import evaluate
+    from nerface.geometry import extract_mesh
+    from nerface.interop.seed_checkpoint import open_seed
+    from nerface.interop.tracker_import import import_tracker_folder
     from nerface.presets import preset
     from nerface.rendering.sequence import render_video
     from nerface.training.loop import train
@@ -22,25 +27,37 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AblationOptions",
     "CreateOptions",
     "UserError",
     "__version__",
+    "ablate",
+    "check_dataset",
     "create",
     "evaluate",
+    "extract_mesh",
+    "import_tracker_folder",
     "load_avatar",
     "load_dataset",
+    "open_seed",
     "preset",
     "render_video",
     "train",
 ]
 
 _HOMES = {
+    "AblationOptions": "ablation",
     "CreateOptions": "creation",
     "UserError": "errors",
+    "ablate": "ablation",
+    "check_dataset": "checking.check",
     "create": "creation",
     "evaluate": "evaluation.evaluate",
+    "extract_mesh": "geometry",
+    "import_tracker_folder": "interop.tracker_import",
     "load_avatar": "checkpoint",
     "load_dataset": "data.dataset",
+    "open_seed": "interop.seed_checkpoint",
     "preset": "presets",
     "render_video": "rendering.sequence",
     "train": "training.loop",
