@@ -48,9 +48,7 @@ class Intrinsics:
 
     def resized(self, width: int, height: int) -> Intrinsics:
         """The same camera for the image resized to `width` x `height`."""
-        return Intrinsics(
-            self.fx * width / self.width, self.fy * height / self.height, self.cx, self.cy, width, height
-        )
+        return Intrinsics(self.fx * width / self.width, self.fy * height / self.height, self.cx, self.cy, width, height)
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,7 @@ class Rendering:
 
     def reshape(self, *shape: int) -> Rendering:
         """The same values with `shape` in place of the pixel axes."""
-        return Rendering(
-            self.colour.reshape(*shape, 3), self.opacity.reshape(*shape), self.depth.reshape(*shape)
-        )
+        return Rendering(self.colour.reshape(*shape, 3), self.opacity.reshape(*shape), self.depth.reshape(*shape))
 
 
 def concatenate(parts: list[Rendering]) -> Rendering:

@@ -128,9 +128,7 @@ class Avatar(nn.Module, ABC):
         )
 
     @abstractmethod
-    def render(
-        self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
-    ) -> Rendering:
+    def render(self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None) -> Rendering:
         """The whole image ([H, W, ...]) or the chosen (row, column) `pixels` ([P, ...]), without randomness.
 
         The image has the size of `camera.intrinsics`; `condition.background` must have that size too.

@@ -138,9 +138,7 @@ class PaperAvatar(Avatar):
         condition = self.condition_rows(batch.expression, self.latent_codes[batch.frames])
         return render_rays((self.coarse, self.fine), rays, condition, self.config.sampling, generator)
 
-    def render(
-        self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
-    ) -> Rendering:
+    def render(self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None) -> Rendering:
         """The fine rendering of an image or of chosen pixels; see `Avatar.render`."""
         return self.render_stages(camera, condition, pixels)[-1]
 

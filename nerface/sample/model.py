@@ -62,8 +62,13 @@ def _stations() -> list[np.ndarray]:
     return [
         np.concatenate([np.linspace(0.0, 10.0, 21)[:-1], brow[:-1], np.linspace(12.0, EYE_STATION, 13)]),
         np.concatenate([np.linspace(EYE_STATION, 14.4, 11)[:-1], np.linspace(14.4, MOUTH_STATION, 29)]),
-        np.concatenate([np.linspace(MOUTH_STATION, 20.6, 13)[:-1], np.linspace(20.6, 26.0, 19)[:-1],
-                        np.linspace(26.0, STATION_END, 8)]),
+        np.concatenate(
+            [
+                np.linspace(MOUTH_STATION, 20.6, 13)[:-1],
+                np.linspace(20.6, 26.0, 19)[:-1],
+                np.linspace(26.0, STATION_END, 8),
+            ]
+        ),
     ]
 
 
@@ -85,7 +90,11 @@ def build_subject() -> Subject:
     in_patch = np.repeat(patch, len(angles))
     above_mouth = in_patch < 2
     skin = SkinPoints(
-        rest.points, rest.hair, in_patch < 1, above_mouth, np.abs(flat_angle) < 88.0,
+        rest.points,
+        rest.hair,
+        in_patch < 1,
+        above_mouth,
+        np.abs(flat_angle) < 88.0,
         jaw_share(rest.points, flat_station, above_mouth),
     )
     starts = np.cumsum([0] + [len(rows) * len(angles) for rows in patches])

@@ -80,17 +80,11 @@ def train(
         step += 1
         progress.advance(1)
         if step % settings.log_every == 0 or step == settings.steps:
-            means = dict(zip(LOSSES, torch.stack(losses).mean(dim=0).tolist()))
-            if not settings.background_penalty:
-                means.pop("bg_loss")
-            level, losses = float(psnr(torch.tensor(means["fine_loss"]))), []
-            if not math.isfinite(means["loss"]):
-                raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
+            line, losses = _means(losses, settings, run, step), []
             seconds, clock = _lap(seconds, clock)
-            rate = learning_rate(settings, step)
-            log.write({"step": step, **means, "psnr": level, "lr": rate, "seconds": seconds})
+            log.write({"step": step, **line, "lr": learning_rate(settings, step), "seconds": seconds})
             held_out = "" if log.validation is None else f", held out {log.validation:.2f}"
-            progress.advance(0, f"PSNR {level:.2f} dB{held_out}")
+            progress.advance(0, f"PSNR {line['psnr']:.2f} dB{held_out}")
         if len(validation) and (step % settings.validate_every == 0 or step == settings.steps):
             seconds, _ = _lap(seconds, clock, device)
             log.write({"step": step, **validation.measure(avatar, settings.precision), "seconds": seconds})
@@ -140,6 +134,16 @@ def training_step(
 def learning_rate(settings: TrainingConfig, step: int) -> float:
     """The rate of step `step` (from 0): exponential decay (spec 4.3, step 7)."""
     return settings.learning_rate * settings.decay_factor ** (step / settings.decay_steps)
+
+
+def _means(losses: list[torch.Tensor], settings: TrainingConfig, run: Path, step: int) -> dict[str, float]:
+    """The means of rows of `LOSSES`, and the PSNR in dB of the last rendering; `UserError` where they are none."""
+    means = dict(zip(LOSSES, torch.stack(losses).mean(dim=0).tolist()))
+    if not math.isfinite(means["loss"]):
+        raise UserError(f"{run}: the loss is no number any more at step {step}: lower training.learning_rate")
+    if not settings.background_penalty:
+        means.pop("bg_loss")
+    return {**means, "psnr": float(psnr(torch.tensor(means["fine_loss"])))}
 
 
 def _save(run: Path, avatar: Avatar, config: RunConfig, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:

@@ -93,9 +93,7 @@ def test_seen_from_elsewhere_changes_the_direction_alone():
 def test_without_a_background_the_last_sample_keeps_its_colour():
     avatar = toy_avatar(replace(SOLID, background="none"))
     camera, condition = asked(avatar)
-    assert torch.equal(
-        picture(avatar, camera, condition), picture(avatar, camera, replace(condition, background=None))
-    )
+    assert torch.equal(picture(avatar, camera, condition), picture(avatar, camera, replace(condition, background=None)))
     with_plate = toy_avatar(SOLID)
     assert torch.equal(
         picture(avatar, camera, condition), picture(with_plate, camera, replace(condition, background=None))

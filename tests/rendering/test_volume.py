@@ -92,9 +92,7 @@ def test_noise_is_added_to_the_raw_density():
     # Raw density 0 with noise of spread s: the mean of its positive part is s / sqrt(2 pi).
     rays = Rays(torch.zeros(4000, 3), torch.tensor([0.0, 0.0, -1.0]).expand(4000, 3), None)
     config = SamplingConfig(near=0.0, far=0.01, coarse=8, fine=0, noise=2.0)
-    (found,) = render_rays(
-        (fog(0.0, 1.0), None), rays, torch.zeros(1, 1), config, torch.Generator().manual_seed(0)
-    )
+    (found,) = render_rays((fog(0.0, 1.0), None), rays, torch.zeros(1, 1), config, torch.Generator().manual_seed(0))
     assert float(found.opacity.mean()) == pytest.approx(2.0 / math.sqrt(2 * math.pi) * 0.01, rel=0.15)
 
 
