@@ -8,7 +8,7 @@ from types import ModuleType
 
 import torch
 
-HOW_TO_INSTALL = "pip install 'nerface[lpips]'"
+TORCHVISION_AHEAD = 15  # PyTorch 2.M and torchvision 0.(M + 15) are made for each other
 NEEDED = ("lpips", "torchvision")
 # Of torchvision's compiled operators, those that it describes to PyTorch while it is imported.
 DESCRIBED_OPERATORS = ("nms", "qnms")
@@ -24,7 +24,18 @@ class LpipsMissing(Exception):
 def missing_packages() -> str:
     """Why `import_lpips` would fail for want of a package; empty where they are all installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    return f"the package {' and '.join(missing)} is not installed ({HOW_TO_INSTALL})" if missing else ""
+    return f"the package {' and '.join(missing)} is not installed ({how_to_install()})" if missing else ""
+
+
+def how_to_install() -> str:
+    """The command that brings the packages, beside a CPU build of PyTorch without putting a CUDA build in its place.
+
+    torchvision asks for the PyTorch of its own day, which pip would fetch from PyPI with gigabytes of CUDA.
+    """
+    if torch.version.cuda is not None:
+        return "pip install 'nerface[lpips]'"
+    minor = int(torch.__version__.split(".")[1])
+    return f"pip install --no-deps lpips tqdm 'torchvision==0.{minor + TORCHVISION_AHEAD}.*'"
 
 
 def import_lpips() -> ModuleType:

@@ -170,6 +170,9 @@ def test_a_hostile_weights_file_runs_nothing(tmp_path):
 def test_a_missing_package_is_told(monkeypatch, alex_file):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lpips" else found(name))
-    assert "pip install 'nerface[lpips]'" in open_judge(LpipsFiles(), CPU).missing["lpips_alex"]
-    with pytest.raises(UserError, match=r"pip install 'nerface\[lpips\]'"):
+    # Beside a PyTorch without CUDA, the extra would bring another one with CUDA.
+    for cuda, command in (("13.0", "pip install 'nerface[lpips]'"), (None, "pip install --no-deps lpips tqdm")):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        assert command in open_judge(LpipsFiles(), CPU).missing["lpips_alex"]
+    with pytest.raises(UserError, match=r"pip install --no-deps lpips tqdm 'torchvision==0\.\d+"):
         open_judge(LpipsFiles(alex=alex_file), CPU)
