@@ -24,7 +24,7 @@ class LpipsMissing(Exception):
 def missing_packages() -> str:
     """Why `import_lpips` would fail for want of a package; empty where they are all installed."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    return f"the package {' and '.join(missing)} is not installed ({how_to_install()})" if missing else ""
+    return f"not installed: {' and '.join(missing)} ({how_to_install()})" if missing else ""
 
 
 def how_to_install() -> str:
