@@ -44,7 +44,7 @@ class SeedConfig:
         """One line for each kind of setting without effect."""
         lines = []
         if self.ignored:
-            lines.append(f"{self.file}: without effect, as in the seed: {', '.join(self.ignored)}")
+            lines.append(f"{self.file}: without effect, as in NeRFace's code: {', '.join(self.ignored)}")
         if self.decided:
             lines.append(f"{self.file}: decided otherwise here: {', '.join(self.decided)}")
         return lines
@@ -110,7 +110,9 @@ def read_seed_config(path: Path | str) -> SeedConfig:
 def _check_dataset(settings: Settings) -> None:
     if settings["dataset.type"] != "blender":
         kind = settings["dataset.type"]
-        raise UserError(f"{settings.where('dataset.type')}: '{kind}' does not work in the seed either: use blender")
+        raise UserError(
+            f"{settings.where('dataset.type')}: '{kind}' does not work in NeRFace's code either: use blender"
+        )
     if not settings["dataset.no_ndc"]:
         raise UserError(
             f"{settings.where('dataset.no_ndc')}: False (normalised device coordinates) gives garbage for heads: "
@@ -137,7 +139,7 @@ def _models(settings: Settings) -> tuple[SeedModel, SeedModel | None]:
         if classes[-1].sized and not SHALLOWEST <= layers <= DEEPEST:
             raise UserError(
                 f"{settings.where('models.coarse.num_layers')}: {layers} layers, but {kind} runs with "
-                f"{SHALLOWEST} to {DEEPEST} alone (in the seed, too)"
+                f"{SHALLOWEST} to {DEEPEST} alone (in NeRFace's code, too)"
             )
     for stage in ("coarse", "fine")[: len(classes)]:
         if settings[f"models.{stage}.use_viewdirs"] != settings["nerf.use_viewdirs"]:
@@ -150,7 +152,7 @@ def _models(settings: Settings) -> tuple[SeedModel, SeedModel | None]:
         one, other = settings[f"models.coarse.{name}"], settings[f"models.fine.{name}"]
         if one != other:
             raise UserError(
-                f"{settings.where(f'models.fine.{name}')}: {other}, but models.coarse.{name} is {one}: the seed "
+                f"{settings.where(f'models.fine.{name}')}: {other}, but models.coarse.{name} is {one}: NeRFace's code "
                 "encodes for both networks as the coarse one says, so give both the same"
             )
     if classes[0].expression_input != classes[1].expression_input:

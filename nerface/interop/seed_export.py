@@ -39,7 +39,7 @@ def save_seed_checkpoint(path: Path, checkpoint: Checkpoint, force: bool = False
     coarse, fine = seed_classes(checkpoint.config.avatar)
     for fault in _edits_needed(checkpoint):
         if not force:
-            raise UserError(f"the seed's code as released would draw this avatar wrongly: {fault} (--force writes it)")
+            raise UserError(f"NeRFace's code as released would draw this avatar wrongly: {fault} (--force writes it)")
     content = _content(checkpoint, coarse, fine)
     with whole_file(path) as partial:
         torch.save(content, partial)
@@ -52,14 +52,14 @@ def seed_classes(avatar: PaperConfig) -> tuple[SeedModel, SeedModel | None]:
     for stage, field in stages.items():
         model = model_of_field(field, avatar.expression_input)
         if field.planes is not None:
-            raise UserError(f"the seed cannot hold this avatar: its {stage} network has feature planes")
+            raise UserError(f"NeRFace's code cannot hold this avatar: its {stage} network has feature planes")
         if avatar.expression_input == "standardised" or avatar.sampling.density != "relu":
             odd = "standardised expressions" if avatar.expression_input == "standardised" else "a softplus density"
-            raise UserError(f"the seed cannot hold this avatar: it has {odd}")
+            raise UserError(f"NeRFace's code cannot hold this avatar: it has {odd}")
         if model is None:
             raise UserError(
-                f"the seed cannot hold this avatar: its {stage} network ({field.trunk_layers} layers by {field.width}, "
-                f"{field.colour_layers} for colour) is none of the seed's classes"
+                f"NeRFace's code cannot hold this avatar: its {stage} network ({field.trunk_layers} layers by "
+                f"{field.width}, {field.colour_layers} for colour) is none of its classes"
             )
         found.append(model)
     return found[0], found[1] if len(found) == 2 else None
@@ -70,15 +70,17 @@ def _edits_needed(checkpoint: Checkpoint) -> list[str]:
     avatar, config = checkpoint.avatar, checkpoint.config.avatar
     faults = []
     if config.direction == "view":
-        faults.append("its networks know true view directions, the seed feeds (d_z, near, far)")
+        faults.append("its networks know true view directions, NeRFace's code feeds (d_z, near, far)")
     if len(avatar.expression_names) != EXPRESSION_CHANNELS:
-        faults.append(f"it has {len(avatar.expression_names)} expression channels, the seed {EXPRESSION_CHANNELS}")
+        faults.append(
+            f"it has {len(avatar.expression_names)} expression channels, NeRFace's code {EXPRESSION_CHANNELS}"
+        )
     if config.latent_channels != LATENT_CHANNELS:
-        faults.append(f"it has {config.latent_channels} latent channels, the seed {LATENT_CHANNELS}")
+        faults.append(f"it has {config.latent_channels} latent channels, NeRFace's code {LATENT_CHANNELS}")
     if not config.use_expression:
-        faults.append("it was trained without expressions, the seed would feed them")
+        faults.append("it was trained without expressions, NeRFace's code would feed them")
     if config.refine_poses:
-        faults.append("it was trained with corrected poses, which the seed does not know")
+        faults.append("it was trained with corrected poses, which NeRFace's code does not know")
     return faults
 
 

@@ -93,7 +93,11 @@ def model_named(name: str, where: str) -> SeedModel:
     """
     if name in MODELS:
         return MODELS[name]
-    why = "the seed has it, but its scripts cannot run it" if name in NEVER_RAN else "the seed has no such class"
+    why = (
+        "NeRFace's code has it, but its scripts cannot run it"
+        if name in NEVER_RAN
+        else "NeRFace's code has no such class"
+    )
     raise UserError(f"{where}: '{name}' is no network class that works ({why}): use one of {', '.join(MODELS)}")
 
 

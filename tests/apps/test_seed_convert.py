@@ -54,7 +54,7 @@ def test_a_checkpoint_becomes_an_avatar(here, monkeypatch):
 def test_there_and_back_again(here):
     """F22: weights and codes bit for bit; an avatar file carries no optimiser, and the user is told."""
     assert _convert("seed.ckpt", "a.safetensors", "--config", "config.yml").status == 0
-    check_refused(_convert("a.safetensors", "back.ckpt"), "5 expression channels, the seed 76", "--force")
+    check_refused(_convert("a.safetensors", "back.ckpt"), "5 expression channels, NeRFace's code 76", "--force")
     answer = _convert("a.safetensors", "back.ckpt", "--force")
     assert answer.status == 0, answer.err
     assert "without optimiser" in answer.out

@@ -33,7 +33,7 @@ def test_the_seed_s_command_draws_the_test_set(here):
     assert settings["latent"] == "frame:0"
     for folder in ("renders", "disparity", "error"):
         assert read_image(here / "out" / folder / "0000.png").ndim == 3
-    assert "without effect, as in the seed" in answer.err
+    assert "without effect, as in NeRFace's code" in answer.err
     again = _eval("--checkpoint", "seed.ckpt", "--savedir", "again", "--latent", "frame:0", "--no-video")
     assert again.status == 0
     assert (here / "out/renders/0000.png").read_bytes() == (here / "again/renders/0000.png").read_bytes()

@@ -46,7 +46,7 @@ def test_a_config_unchanged(here):
     assert answer.status == 0, answer.err
     run = here / "logs" / "person" / "person_1"
     assert f"wrote {Path('logs/person/person_1/avatar.safetensors')} " in answer.out
-    assert answer.err.count("without effect, as in the seed: experiment.device") == 1
+    assert answer.err.count("without effect, as in NeRFace's code: experiment.device") == 1
     assert answer.err.count("decided otherwise here: nerf.train.chunksize") == 1
     config = _config(run)
     assert (config["training"]["steps"], config["training"]["rays"]) == (10, 24)

@@ -336,8 +336,8 @@ def test_what_the_seed_cannot_hold(tmp_path):
     refuse("standardised expressions", replace(paper, expression_input="standardised"))
     refuse("softplus", replace(paper, sampling=replace(paper.sampling, density="softplus")))
     accident = replace(paper, direction="z_near_far")
-    refuse("view directions, the seed feeds .*--force", paper, force=False)
-    refuse("3 expression channels, the seed 76", accident, force=False)
+    refuse("view directions, NeRFace's code feeds .*--force", paper, force=False)
+    refuse("3 expression channels, NeRFace's code 76", accident, force=False)
 
 
 def test_a_forced_file_keeps_its_direction(tmp_path, person):

@@ -169,7 +169,7 @@ def test_directions_are_true_unless_asked_otherwise(tmp_path):
 def test_settings_without_effect_stand_in_one_line(tmp_path):
     """F5: dead keys are named in one warning line, those decided otherwise here in another, with the reason."""
     dead, decided = _read(tmp_path).warnings()
-    assert dead.startswith(f"{tmp_path / 'config.yml'}: without effect, as in the seed: experiment.device, ")
+    assert dead.startswith(f"{tmp_path / 'config.yml'}: without effect, as in NeRFace's code: experiment.device, ")
     for name in ("dataset.cachedir", "models.coarse.hidden_size", "models.fine.skip_connect_every"):
         assert f", {name}" in dead
     assert "nerf.encode_position_fn" in dead
@@ -227,7 +227,7 @@ def test_no_setting_is_dropped_silently(tmp_path):
         ("models.fine.type", COMPRESSED, "expressions in another scale"),
         ("models.fine.num_encoding_fn_xyz", 6, "models.fine.num_encoding_fn_xyz: 6, but models.coarse.* is 10"),
         ("dataset.no_ndc", False, "dataset.no_ndc: False .* gives garbage"),
-        ("dataset.type", "llff", "dataset.type: 'llff' does not work in the seed either: use blender"),
+        ("dataset.type", "llff", "dataset.type: 'llff' does not work in NeRFace's code either: use blender"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, path, value, message):

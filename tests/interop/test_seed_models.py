@@ -105,5 +105,5 @@ def test_classes_that_do_not_work_are_told():
         UserError, match=r"models.fine.type: 'PaperNeRFModel' is no network class that works .*cannot run"
     ):
         model_named("PaperNeRFModel", "models.fine.type")
-    with pytest.raises(UserError, match=f"the seed has no such class.*use one of {PAPER}, {SMALLER}"):
+    with pytest.raises(UserError, match=f"NeRFace's code has no such class.*use one of {PAPER}, {SMALLER}"):
         model_named("Paper", "x")
