@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from nerface.checkpoint import load_avatar, load_checkpoint
 from nerface.config import RunConfig, first_difference, to_json
@@ -16,6 +17,8 @@ from nerface.data.dataset import Dataset
 from nerface.data.images import read_image, write_png
 from nerface.errors import UserError
 from nerface.evaluation.evaluate import EvaluationOptions, evaluate
+from nerface.evaluation.latents import PER_FRAME, resolve_latent
+from nerface.evaluation.perceptual import open_judge
 from nerface.evaluation.report import PictureTable
 from nerface.files import read_json, refuse_existing, whole_file, write_json
 from nerface.progress import SILENT, Progress
@@ -71,7 +74,10 @@ def ablate(
     Can be stopped at any moment and taken up with `resume`. Raises `UserError` for unknown names, a folder that is
     taken, one that was begun with other settings, and what training and evaluation raise.
     """
+    if not options.names:
+        raise UserError("name at least one switch to train with")
     configs = {name: switched(options.config, [name]) for name in options.names}
+    open_judge(options.evaluation.lpips, torch.device(options.device))  # weights that cannot be used are told at once
     _claim(dataset, folder, options, resume)
     rows: dict[str, dict[str, float]] = {}
     for number, (name, config) in enumerate(configs.items(), 1):
@@ -80,6 +86,7 @@ def ablate(
         loaded: Dataset | None = None
         if not (run / "avatar.safetensors").exists():
             loaded = load_for(config, dataset, progress)
+            _check_latent(options.evaluation, loaded)
             result = train(
                 loaded,
                 run,
@@ -92,12 +99,13 @@ def ablate(
             )
             if not result.finished:
                 return Ablation(folder, rows, False)
-        if not evaluation.exists():
+        if not _measured(evaluation, options.evaluation):
             loaded = loaded or load_for(config, dataset, progress)
-            evaluate(load_avatar(run, options.device), loaded, evaluation, options.evaluation, progress)
+            chosen = replace(options.evaluation, replace=True)
+            evaluate(load_avatar(run, options.device), loaded, evaluation, chosen, progress)
         rows[name] = _figures(run, evaluation)
     write_table(folder, rows)
-    split = load_for(options.config, dataset, progress).splits[options.evaluation.split]
+    split = load_for(next(iter(configs.values())), dataset, progress).splits[options.evaluation.split]
     if options.evaluation.save_images:
         truths = split.images[: options.evaluation.frames]
         write_png(folder / "comparison.png", _pictures(folder, list(configs), truths))
@@ -135,6 +143,33 @@ def load_state(run: Path) -> tuple[float, float]:
     return float(state.step), state.seconds
 
 
+def _measured(evaluation: Path, options: EvaluationOptions) -> bool:
+    """Whether an evaluation is there and was made as `options` ask."""
+    if not (evaluation / "metrics.json").exists():
+        return False
+    content = read_json(evaluation / "metrics.json")
+    settings, means = content["settings"], content["means"]
+    wanted = {"split": options.split, "latent": options.latent, "plate": options.plate}
+    named = {"lpips_alex": options.lpips.alex, "lpips_vgg": options.lpips.vgg}
+    return (
+        {key: settings.get(key) for key in wanted} == wanted
+        and settings.get("frames_asked") == options.frames
+        and all(means.get(key) is not None for key, file in named.items() if file is not None)
+    )
+
+
+def _check_latent(options: EvaluationOptions, dataset: Dataset) -> None:
+    """Raise `UserError` for a latent code that there will not be, before training for it."""
+    codes = len(dataset.train)
+    kind, _, number = resolve_latent(options.latent, dataset, codes).partition(":")
+    known = kind in ("mean", "zero", PER_FRAME) or (kind == "frame" and number.isdecimal() and int(number) < codes)
+    if not known:
+        raise UserError(
+            f"latent code '{options.latent}' is not known: use mean, zero, video:K, or frame:K with K from 0 to "
+            f"{codes - 1}"
+        )
+
+
 def _pictures(folder: Path, names: list[str], truths: np.ndarray) -> np.ndarray:
     """Some frames, the truth and what each configuration makes of it side by side."""
     grid = PictureTable(["truth", *names])
@@ -150,8 +185,6 @@ def _claim(dataset: Path, folder: Path, options: AblationOptions, resume: bool) 
     record: dict[str, Any] = {
         "dataset": str(dataset),
         "config": to_json(options.config),
-        "split": options.evaluation.split,
-        "latent": options.evaluation.latent,
     }
     file = folder / RECORD
     if not (resume and file.exists()):

@@ -164,6 +164,15 @@ def find_checkpoint(path: Path) -> Path:
     raise UserError(f"{path} holds no avatar: name an avatar.safetensors, or the folder of a training run")
 
 
+def find_training_checkpoint(path: Path) -> Path:
+    """The file that training goes on from: of a folder the newest checkpoint, whose optimiser an avatar file lacks."""
+    if path.is_dir():
+        for folder in (path, path / "run"):
+            for found in checkpoints(folder):
+                return found
+    return find_checkpoint(path)
+
+
 def checkpoints(run: Path) -> Iterator[Path]:
     """The checkpoints of a run, newest first."""
     yield from sorted((run / "checkpoints").glob("step_*.safetensors"), reverse=True)

@@ -14,7 +14,8 @@ from nerface.driving.driver import Driver, Selection
 from nerface.driving.edits import Edit, beyond_training, read_edit
 from nerface.driving.latents import OWN, WALK, sequence_latents
 from nerface.driving.limits import beyond, kept_within
-from nerface.driving.views import Script
+from nerface.driving.repose import camera_angles
+from nerface.driving.views import Script, rest_pose, subject_convention
 from nerface.errors import UserError
 from nerface.fields.base import Avatar, Subject
 from nerface.rendering.sequence import SequenceOptions, render_video
@@ -70,7 +71,7 @@ def within_range(
     expressions: Float[np.ndarray, "frames expression"],
     options: argparse.Namespace,
     subject: Subject,
-    console: Console | None,
+    console: Console,
 ) -> Float[np.ndarray, "frames expression"]:
     """Expressions kept within the range of training where that is asked for; tells `console` of those that left it.
 
@@ -79,7 +80,7 @@ def within_range(
     """
     names = subject.expression_names
     left = beyond_training(expressions, subject.expression_min, subject.expression_max)
-    if left and console is not None:
+    if left:
         some = ", ".join(f"{names[channel]} {value:.2f}" for channel, value in list(left.items())[:SHOWN])
         more = f" and {len(left) - SHOWN} more" if len(left) > SHOWN else ""
         then = "kept inside it (--range any)" if options.range == "seen" else "the avatar guesses there (--range seen)"
@@ -95,13 +96,25 @@ def poses_within_range(
     """Cameras kept where training saw the head from, where that is asked for; tells of those that left it."""
     away = np.abs(beyond(camera_to_head, subject.seen_angles)).max(axis=0)
     if away.max() > TOLD_FROM_DEG:
-        yaw_least, yaw_most, pitch_least, pitch_most = subject.seen_angles
+        yaw, pitch = _from_rest(subject)
         then = "kept inside it (--range any)" if options.range == "seen" else "the avatar guesses there (--range seen)"
         console.say(
-            f"note: training saw the head from yaw {yaw_least:.0f} to {yaw_most:.0f} and pitch {pitch_least:.0f} to "
-            f"{pitch_most:.0f} degrees; the camera goes beyond by {away[0]:.0f} and {away[1]:.0f}: {then}"
+            f"note: training saw the head from yaw {yaw[0]:.0f} to {yaw[1]:.0f} and pitch {pitch[0]:.0f} to "
+            f"{pitch[1]:.0f} degrees from the rest pose; the camera goes beyond by {away[0]:.0f} and {away[1]:.0f}: "
+            + then
         )
     return kept_within(camera_to_head, subject.seen_angles) if options.range == "seen" else camera_to_head
+
+
+def _from_rest(subject: Subject) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The ranges of yaw and pitch that training saw, counted as camera paths count them: from the rest pose, yaw to
+    the same side of the picture whether head space is mirrored or not."""
+    yaw_least, yaw_most, pitch_least, pitch_most = subject.seen_angles
+    yaw, pitch = np.degrees(camera_angles(rest_pose(subject)[None]))[0].tolist()
+    ends = (yaw_least - yaw, yaw_most - yaw)
+    if subject_convention(subject).head_mirrored:
+        ends = (-ends[1], -ends[0])
+    return ends, (pitch_least - pitch, pitch_most - pitch)
 
 
 def draw_script(

@@ -68,6 +68,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--target-neutral names a frame of --target DATASET: give that too")
     if options.expression == "copy" and (options.driver_neutral or options.target_neutral):
         raise UserError("--expression copy takes the driver's scores as they are: neutral frames do not enter")
+    if options.frontalise and options.anchor == "relative":
+        raise UserError("--frontalise keeps the camera still: --anchor does nothing there, leave it out")
     if options.latent == OWN:
         raise UserError("--latent per-frame is for frames of the avatar's training: choose mean, zero, frame:K or walk")
     check_loops(options)
@@ -78,7 +80,9 @@ def _target(options: argparse.Namespace, subject: Subject) -> Neutral:
     if options.target is None:
         return avatar_neutral(subject)
     fill = np.array(subject.expression_mean, dtype=np.float32)
-    return track_neutral(read_track(options.target).adapted(subject, "same", fill), options.target_neutral, "train")
+    return track_neutral(
+        read_track(options.target).adapted(subject, "same", fill, offered=False), options.target_neutral, "train"
+    )
 
 
 def _expressions(

@@ -80,18 +80,25 @@ def render_job(options: argparse.Namespace, device: torch.device, console: Conso
 def _script(given: _Given, avatar: Avatar, console: Console) -> Script:
     """What to draw."""
     frames, subject, options = given.frames(), given.subject, given.options
+    if given.points is not None and frames < path_frames(given.points):
+        console.say(f"note: the way-points take {path_frames(given.points)} frames, only {frames} of them are drawn")
     poses = poses_within_range(_poses(given, frames), options, subject, console)
     expressions = _expressions(given, frames, poses)
     if given.points is not None:
         expressions = waypoint_path(given.points, frames).expressions(expressions, subject.expression_names)
     expressions = edited(expressions, read_edits(options, subject), options)
-    made = bool(options.edit) or any(point.expression for point in given.points or ())  # not as somebody recorded it
     rows = None
     if given.driver is not None and options.latent == OWN and given.driver.split == "train":
+        trained, codes = given.driver.track.splits.count("train"), len(avatar.latent_codes)
+        if trained != codes:
+            raise UserError(
+                f"--latent per-frame: {options.by} has {trained} training frames, the avatar {codes} codes: it was "
+                "trained on another dataset or on a part of it"
+            )
         rows = given.driver.track.rows[given.driver.shown]
     return Script(
         camera_to_head=poses,
-        expressions=within_range(expressions, options, subject, console if made else None),
+        expressions=within_range(expressions, options, subject, console),
         latents=sequence_latents(avatar, options.latent, frames, rows),
         viewed_from=given.driver.camera_to_head if given.driver is not None and options.view_from else None,
     )

@@ -85,6 +85,9 @@ def _refuse_idle(options: argparse.Namespace, made: Plan, path: str | None) -> N
     """Options that would do nothing."""
     if path != "--waypoints" and (options.leg is not None or options.hold is not None):
         raise UserError("--leg and --hold belong to --waypoints")
+    used = options.camera is not None or options.interpolate or options.fix_expression not in (None, *FIXED_WORDS)
+    if options.by is not None and not made.follows and not used:
+        raise UserError(f"--by {options.by} does nothing here: neither poses nor expressions are taken from it")
     if options.raw_scores and not (made.expressions_follow and not made.poses_follow):
         raise UserError("--raw-scores is for recorded expressions seen from other cameras: here it changes nothing")
     if not made.follows:

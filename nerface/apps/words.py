@@ -27,6 +27,28 @@ def sample_count(word: str) -> int:
     return int(word)
 
 
+def pixels(word: str) -> int:
+    """A length in pixels, at least 1."""
+    if not word.isascii() or not word.isdigit() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a number of pixels: give 1 or more")
+    return int(word)
+
+
+def seed(word: str) -> int:
+    """What chance comes from: 0 or a greater whole number."""
+    if not word.isascii() or not word.isdigit():
+        raise argparse.ArgumentTypeError(f"'{word}' is not a seed: give a whole number, 0 or more")
+    return int(word)
+
+
+def frame_rate(word: str) -> float:
+    """Frames per second, from 0.1 to 1000."""
+    value = _number(word)
+    if not 0.1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a frame rate: give 0.1 to 1000 Hz")
+    return value
+
+
 def minutes(word: str) -> float:
     """A time in minutes, more than none."""
     value = _number(word)

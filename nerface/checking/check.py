@@ -11,7 +11,7 @@ import numpy as np
 from nerface.checking.backdrop import check_backdrop
 from nerface.checking.cameras import check_camera
 from nerface.checking.case import Case
-from nerface.checking.findings import ERROR, WARNING, Finding, count, error, fine
+from nerface.checking.findings import ERROR, WARNING, Finding, count, error, fine, warning
 from nerface.checking.index_map import check_index_map
 from nerface.checking.leaks import check_leaks
 from nerface.checking.page import draw_page
@@ -21,7 +21,7 @@ from nerface.checking.projection import check_origin, check_signs
 from nerface.checking.ranges import check_boxes, check_expression
 from nerface.checking.sequence import check_sequence
 from nerface.data import load_dataset
-from nerface.data.dataset import SPLITS
+from nerface.data.dataset import BACKGROUND, SPLITS
 from nerface.data.finder import Finder
 from nerface.data.images import write_png
 from nerface.data.seed_layout import SplitTable, read_split
@@ -119,14 +119,21 @@ def _tables(root: Path) -> tuple[dict[str, SplitTable], list[Finding]]:
 
 
 def _open(root: Path, tables: dict[str, SplitTable], progress: Progress) -> tuple[Case | None, list[Finding]]:
+    found = []
     try:
         dataset = load_dataset(root, background_required=False, progress=progress)
     except UserError as fault:
-        return None, [error(LAYOUT, str(fault), "see docs/data-format.md")]
+        if (root / BACKGROUND).exists():
+            return None, [error(LAYOUT, str(fault), "see docs/data-format.md")]
+        try:  # transparent pictures without a plate: they can be trained on white
+            dataset = load_dataset(root, white_background=True, progress=progress)
+        except UserError:
+            return None, [error(LAYOUT, str(fault), "see docs/data-format.md")]
+        found = [warning(LAYOUT, "transparent pictures without a plate", "train with --switch white_background")]
     finder = Finder(root)
     files = {split: tuple(finder.image(table, row) for row in range(len(table))) for split, table in tables.items()}
     case = Case(dataset, {split: table.meta for split, table in tables.items()}, files)
-    return case, [fine(LAYOUT, "all files are there and open")]
+    return case, found or [fine(LAYOUT, "all files are there and open")]
 
 
 def write_report(report: CheckReport, output: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from nerface.checking.case import Case, frame_numbers, head_radius, in_time, project_all
 from nerface.checking.findings import Finding, error, fine, named, warning
@@ -16,6 +16,8 @@ MEAN_DISTANCE, DISTANCE_TOLERANCE = 0.5, 0.2  # head units, relative
 USUAL_RADIUS = 0.1  # head units, where no box tells the head's size
 LARGEST_RADIUS = 1.0  # the positional encoding repeats beyond [-1, 1]
 JUMP_DEG, JUMP_UNITS = 15.0, 0.06  # between neighbouring frames
+ALONE_DEG, ALONE_UNITS = 4.0, 0.01  # in and out again: a smaller step tells, if it is so many times the usual ones
+ALONE_TIMES = 5.0
 MOST_STUCK = 0.02  # share of frames with the very pose of the frame before
 
 
@@ -132,7 +134,7 @@ def check_motion(case: Case) -> list[Finding]:
         equal = neighbours & (np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) == 0)
         stuck += [case.where(split, int(row)) for row in order[1:][equal]]
         angle, way = _steps(poses)
-        far = neighbours & ((angle > JUMP_DEG) | (way > JUMP_UNITS))
+        far = neighbours & ((angle > JUMP_DEG) | (way > JUMP_UNITS) | _alone(angle, way, neighbours))
         jumps += [case.where(split, int(row)) for row in order[1:][far]]
         angles, ways = [*angles, *angle[far]], [*ways, *way[far]]
     found = []
@@ -155,6 +157,18 @@ def check_motion(case: Case) -> list[Finding]:
         )
     known = f"{steps} steps between neighbouring frames: no jumps, nothing stuck"
     return found or [fine(MOTION, known if steps else "the order of frames in time is not known")]
+
+
+def _alone(
+    angle: Float[np.ndarray, " steps"], way: Float[np.ndarray, " steps"], neighbours: Bool[np.ndarray, " steps"]
+) -> Bool[np.ndarray, " steps"]:
+    """Steps into frames that stand away from both neighbours, far for this clip: a pose of another frame."""
+    far = np.zeros(len(angle), dtype=bool)
+    for steps, least in ((angle, ALONE_DEG), (way, ALONE_UNITS)):
+        if neighbours.any():
+            far |= neighbours & (steps > max(least, ALONE_TIMES * float(np.quantile(steps[neighbours], 0.95))))
+    back = np.append(far[1:], True)  # the last frame has no step out
+    return far & back
 
 
 def _steps(poses: Float[np.ndarray, "frames 4 4"]) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:

@@ -19,6 +19,7 @@ WORK_PX = 128  # longer side at which pictures are compared
 PATCH = 0.45  # of the head's size
 LEAST_PICTURE_MOTION = 0.03  # of the picture's width, between the frames of a pair
 CLEARLY = 1.12  # ratio of errors from which one sign is better
+FOLLOWED = 1.15  # below it in both axes, pictures and poses have nothing to do with each other (good clips: 1.29 to 2)
 USUAL_RADIUS = 0.1  # head units
 
 
@@ -128,12 +129,13 @@ def _signs_by_boxes(case: Case) -> list[Finding]:
 
 def _signs_by_pictures(case: Case) -> list[Finding]:
     """Frames in which the face should stand apart are compared at that distance, and at the opposite one."""
-    found, told = [], []
+    found, told, ratios = [], [], []
     for axis, (focal, way) in enumerate((("fx", "sideways"), ("fy", "up and down"))):
         errors = motion_errors(case, axis)
         if errors is None:
             continue
         along, against = (max(value, 1e-9) for value in errors)
+        ratios.append(max(along, against) / min(along, against))
         if along > CLEARLY * against:
             found.append(
                 error(
@@ -145,6 +147,15 @@ def _signs_by_pictures(case: Case) -> list[Finding]:
             )
         elif against > CLEARLY * along:
             told.append(f"{way} {against / along:.2f} times better than reversed")
+    if len(ratios) == 2 and max(ratios) < FOLLOWED:
+        return [
+            warning(
+                SIGNS,
+                "the pictures do not follow the poses: moved as the poses say they match no better than moved the "
+                "other way",
+                "do rows and pictures belong together? look at check.png: do axes and boxes sit on the head?",
+            )
+        ]
     return found or ([fine(SIGNS, f"the pictures follow the poses: {', '.join(told)}")] if told else [])
 
 

@@ -34,8 +34,16 @@ def check_sequence(case: Case) -> list[Finding]:
             if (copies > 1).any():
                 again = [str(number) for number in single[copies > 1]]
                 found.append(error(CHECK, f"{split} holds frames of the video twice: {named(again)}", "list each once"))
-    found += _repeated_pictures(case) + _missing(np.unique(np.concatenate(everything)) if everything else None)
+    found += _repeated_pictures(case) + _missing(
+        np.unique(np.concatenate(everything)) if everything else None, _tail(case)
+    )
     return (found or [_in_order(everything)]) + _times(case)
+
+
+def _tail(case: Case) -> int:
+    """The number of the first held-out frame, or -1."""
+    numbers = frame_numbers(case.dataset, "test") if "test" in case.dataset.splits else None
+    return -1 if numbers is None or len(numbers) == 0 else int(numbers.min())
 
 
 def _in_order(everything: list[np.ndarray]) -> Finding:
@@ -63,11 +71,12 @@ def _repeated_pictures(case: Case) -> list[Finding]:
     return found
 
 
-def _missing(numbers: np.ndarray | None) -> list[Finding]:
+def _missing(numbers: np.ndarray | None, tail: int) -> list[Finding]:
     if numbers is None or len(numbers) < 2:
         return []
     steps = np.diff(numbers)
     usual = max(1, int(np.median(steps)))  # every second frame may be meant
+    steps = np.where(numbers[1:] == tail, usual, steps)  # frames left out before the held-out tail: a share of the clip
     missing = int((steps // usual - 1).sum())
     longest = int(steps.max() // usual - 1)
     if missing <= MOST_MISSING * (len(numbers) + missing) and longest <= LONGEST_GAP:

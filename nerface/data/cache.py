@@ -1,8 +1,9 @@
 """Decoded frames on disk, as one raw uint8 file a split that is memory-mapped: built once, opened at once afterwards.
 
-A cache entry is a folder `<split>-<size>-<digest>` with `images.u8` [N, H, W, 3], `masks.u8` [N, H, W] where there are
-masks, and `shape.json`. The digest covers names, sizes and modification times of all source files, so that an entry is
-never stale: other files make another entry (and the old one of the same split is removed). Entries appear whole.
+A cache entry is a folder `<split>-<size>-<frames>-<digest>` with `images.u8` [N, H, W, 3], `masks.u8` [N, H, W] where
+there are masks, and `shape.json`. The digest covers names, sizes and modification times of all source files, so
+that an entry is never stale: other files make another entry (and the old one of the same split is removed). Entries
+appear whole.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from nerface.progress import Progress
 FORMAT = 1  # counted up when the content of an entry changes meaning
 CACHE_VARIABLE = "NERFACE_CACHE"
 DECODING_THREADS = 8
+DIGEST_LENGTH = 16
 WHITE = 255
 Item = TypeVar("Item")
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -97,14 +99,17 @@ def open_pixels(folder: Path, sources: Sources, progress: Progress) -> Pixels:
     behind then.
     """
     white = "-white" if sources.reading.white else ""
-    family = f"{sources.split}-{'half' if sources.reading.half_res else 'full'}{white}-"
-    digest = hashlib.sha256(f"{FORMAT}\n{sources.stamp}".encode()).hexdigest()[:16]
+    # A share of the frames is another number of them: readings of one dataset do not throw each other out.
+    size = "half" if sources.reading.half_res else "full"
+    family = f"{sources.split}-{size}{white}-{len(sources.images)}-"
+    digest = hashlib.sha256(f"{FORMAT}\n{sources.stamp}".encode()).hexdigest()[:DIGEST_LENGTH]
     entry = folder / (family + digest)
     if not (entry / "shape.json").exists():
         with _full_disk_explained(folder), _lock(folder):
             if not (entry / "shape.json").exists():  # nobody built it while this process waited for the lock
                 _build(entry, sources, progress)
-                for old in (*folder.glob(family + "*"), *folder.glob(f".partial-{family}*")):
+                alike = family + "[0-9a-f]" * DIGEST_LENGTH
+                for old in (*folder.glob(alike), *folder.glob(f".partial-{alike}")):
                     if old != entry:
                         shutil.rmtree(old, ignore_errors=True)
     shape = read_json(entry / "shape.json")

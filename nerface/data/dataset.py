@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -138,7 +139,8 @@ def load_dataset(
     if "train" in tables and train_share < 1:
         tables["train"], index_map = first_share(tables["train"], index_map, train_share)
     reference = tables.get("train") or next(iter(tables.values()))
-    plate = _read_plate(root, background_required and not white_background)
+    shown = next((tables[name] for name in splits if len(tables[name])), reference)
+    plate = _read_plate(root, shown, background_required and not white_background)
     reading = Reading(half_res, white_background, plate)
     pixels = _open_all(root, tables, splits, cache, reading, progress)
     width, height = next(iter(pixels.values())).stored_size
@@ -155,7 +157,7 @@ def load_dataset(
         intrinsics=intrinsics,
         splits=opened,
         expression_names=read_expression_names(reference),
-        expression_stats=_expression_stats(reference),
+        expression_stats=_expression_stats(reference, train_share < 1),
         background=halve(plate) if half_res and plate is not None else plate,
         background_unseen=halve(unseen) >= SEEN_SHARE * 255 if half_res else unseen >= SEEN_SHARE * 255,
         index_map=index_map,
@@ -180,10 +182,17 @@ def _read_tables(root: Path, splits: Sequence[str], test_skip: int) -> dict[str,
     return tables
 
 
-def _read_plate(root: Path, required: bool) -> UInt8[np.ndarray, "height width 3"] | None:
+def _read_plate(root: Path, table: SplitTable, required: bool) -> UInt8[np.ndarray, "height width 3"] | None:
+    """The plate; a larger one of the pictures' shape is shrunk to them, as the seed does (spec 1.4)."""
     if not required and not (root / BACKGROUND).exists():
         return None
-    return read_image(root / BACKGROUND)
+    plate = read_image(root / BACKGROUND, white=True)  # an alpha channel says nothing of an empty scene
+    if len(table) == 0:
+        return plate
+    height, width = read_image(Finder(root).image(table, 0), white=True).shape[:2]
+    if plate.shape[0] <= height or abs(plate.shape[1] / plate.shape[0] - width / height) > 1 / height:
+        return plate
+    return np.asarray(cv2.resize(plate, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _open_all(
@@ -260,12 +269,16 @@ def _halved(stored: Intrinsics) -> Intrinsics:
     )
 
 
-def _expression_stats(table: SplitTable) -> ExpressionStats:
+def _expression_stats(table: SplitTable, part: bool) -> ExpressionStats:
+    """As stored, or worked out where they are not, or where only a part of the frames is used."""
     values = table.expressions.astype(np.float64)
     stats = {"mean": values.mean(0), "std": values.std(0), "min": values.min(0), "max": values.max(0)}
     stated = table.meta.get("expression_stats")
-    if isinstance(stated, dict):
-        stats = {key: np.asarray(stated.get(key, stats[key]), dtype=np.float64) for key in stats}
+    if isinstance(stated, dict) and not part:
+        try:
+            stats = {key: np.asarray(stated.get(key, stats[key]), dtype=np.float64) for key in stats}
+        except (TypeError, ValueError):
+            raise UserError(f"{table.file}: 'expression_stats' holds something other than numbers") from None
         for key, value in stats.items():
             if value.shape != values.shape[1:] or not np.isfinite(value).all():
                 raise UserError(f"{table.file}: 'expression_stats.{key}' is not {values.shape[1]} finite numbers")

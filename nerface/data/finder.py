@@ -53,5 +53,6 @@ class Finder:
         lines = []
         for path in paths:
             stat = self._files(path.parent)[path.name]
-            lines.append(f"{path.relative_to(self.root)} {stat.st_size} {stat.st_mtime_ns}")
+            name = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+            lines.append(f"{name} {stat.st_size} {stat.st_mtime_ns}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

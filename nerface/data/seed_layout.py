@@ -22,6 +22,8 @@ from nerface.files import read_json
 from nerface.types import Intrinsics
 
 INDEX_MAP = "index_map.npy"
+LARGEST_NUMBER = 2**53  # of a frame: beyond it a float does not count any more
+LEAST_VOLUME = 1e-9  # determinant of a pose that can be undone
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def _parse_frame(file: Path, row: int, frame: Any) -> _ParsedFrame:
     pose = _numbers(where, frame, "transform_matrix", finite=True)
     if pose.shape != (4, 4):
         raise UserError(f"{where}: 'transform_matrix' has shape {list(pose.shape)}, 4x4 is needed")
+    if abs(np.linalg.det(pose[:3, :3].astype(np.float64))) < LEAST_VOLUME:
+        raise UserError(f"{where}: 'transform_matrix' has no inverse: a rotation is needed")
     expression = _numbers(where, frame, "expression", finite=True)
     if expression.ndim != 1 or len(expression) == 0:
         raise UserError(f"{where}: 'expression' is not a list of numbers")
@@ -134,6 +138,8 @@ def _parse_frame(file: Path, row: int, frame: Any) -> _ParsedFrame:
         source_frame, timestamp = int(frame.get("source_frame", -1)), float(frame.get("timestamp", math.nan))
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{where}: 'source_frame' or 'timestamp' is not a number") from None
+    if abs(source_frame) > LARGEST_NUMBER:
+        raise UserError(f"{where}: 'source_frame' {str(source_frame)[:20]} is no number of a frame")
     return _ParsedFrame(
         name=frame["file_path"],
         mask=mask if isinstance(mask, str) else None,
@@ -215,4 +221,6 @@ def read_index_map(folder: Path) -> Int[np.ndarray, "frames 2"] | None:
         raise UserError(f"{file} is not a NumPy array file: {str(error).splitlines()[0]}") from None
     if values.ndim != 2 or values.shape[1] != 2 or values.dtype.kind not in "fiu":
         raise UserError(f"{file} has shape {list(values.shape)}, [frames, 2] numbers are needed")
+    if not np.isfinite(values).all() or np.abs(values).max(initial=0) > LARGEST_NUMBER:
+        raise UserError(f"{file} holds something other than frame numbers (a NaN, or a number beyond all frames)")
     return np.rint(values).astype(np.int64)

@@ -28,11 +28,14 @@ class ChannelMap:
         return np.where(self.source < 0, missing, expressions[:, self.source]).astype(np.float32)
 
 
-def channel_map(source: Sequence[str], target: Sequence[str], choice: str, where: str) -> ChannelMap:
+def channel_map(
+    source: Sequence[str], target: Sequence[str], choice: str, where: str, offered: bool = True
+) -> ChannelMap:
     """Channels of `source` for those of `target`, by name; their order does not matter.
 
     `choice` "same" asks for the same names, "shared" takes those that both have. Raises `UserError`, naming what is
-    missing, where that cannot be; `where` says whose channels the source's are.
+    missing, where that cannot be; `where` says whose channels the source's are, `offered` whether the user has the
+    choice.
     """
     if choice not in CHOICES:
         raise ValueError(f"channels are {' or '.join(CHOICES)}, not {choice}")
@@ -48,7 +51,8 @@ def channel_map(source: Sequence[str], target: Sequence[str], choice: str, where
         parts = [f"{verb} {_some(names)}" for verb, names in (("it lacks", lacking), ("it adds", extra)) if names]
         raise UserError(
             f"{where} has other expression channels than the avatar ({', '.join(parts) or 'names repeat'}): drive it "
-            f"with a dataset of the same capture, or add --channels shared to use the {shared} that both have"
+            f"with a dataset of the same capture"
+            + (f", or add --channels shared to use the {shared} that both have" if offered else "")
         )
     if shared == 0:
         raise UserError(f"{where} and the avatar share no expression channel ({_some(target)}): it cannot be driven so")

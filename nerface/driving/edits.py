@@ -14,6 +14,7 @@ from nerface.driving.paths import there_and_back
 from nerface.errors import UserError
 
 GRAMMAR = "write NAME=VALUE (sets), NAME+=SHIFT (adds), or A..B in place of the number (from A to B and back)"
+LARGEST = 1e6  # of a channel's value: beyond it nothing can be meant
 SLACK = 0.05  # of a channel's range: so little beyond it is nothing to speak of
 
 
@@ -50,7 +51,7 @@ def read_edit(text: str, names: Sequence[str]) -> Edit:
         start, end = float(first), float(last if dots else first)
     except ValueError:
         start = end = math.nan
-    if not equals or not word or not (math.isfinite(start) and math.isfinite(end)):
+    if not equals or not word or not (abs(start) <= LARGEST and abs(end) <= LARGEST):  # also where it is no number
         raise UserError(f"the edit '{text}' is not understood: {GRAMMAR}")
     return Edit(channel_index(names, word), start, end, added)
 

@@ -75,15 +75,22 @@ class Track:
         return found
 
     def rate(self, frames: Int[np.ndarray, " members"]) -> float | None:
-        """Frames per second of these frames: by their times, else as stored, else None."""
+        """Frames per second of the video that these frames are of: by their times, else as stored, else None.
+
+        Times are counted a frame of the video, since the frames may be spread over it.
+        """
         steps = np.diff(self.times[frames])
+        if (self.order[frames] >= 0).all():
+            steps = steps / np.maximum(np.diff(self.order[frames]), 1)
         if len(steps) and np.isfinite(steps).all() and np.median(steps) > 0:
             return float(1 / np.median(steps))
         return self.frame_rate
 
-    def adapted(self, subject: Subject, channels: str, missing: Float[np.ndarray, " expression"]) -> Track:
+    def adapted(
+        self, subject: Subject, channels: str, missing: Float[np.ndarray, " expression"], offered: bool = True
+    ) -> Track:
         """The same frames in an avatar's convention and channels (see `channel_map`; `missing` fills the others)."""
-        mapped = channel_map(self.expression_names, subject.expression_names, channels, str(self.folder))
+        mapped = channel_map(self.expression_names, subject.expression_names, channels, str(self.folder), offered)
         target = subject_convention(subject)
         return replace(
             self,

@@ -7,7 +7,6 @@ in "0,0; 20,0,jawOpen=0.6; 0,10". In a file: a list of objects with the keys `ya
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nerface.driving.channels import channel_index
+from nerface.driving.edits import LARGEST
 from nerface.driving.paths import eased
 from nerface.errors import UserError
 from nerface.files import read_json
@@ -144,7 +144,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None
 
 
 def _angle(value: float, where: str) -> float:

@@ -130,6 +130,7 @@ def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, tota
     return {
         "split": options.split,
         "frames": total,
+        "frames_asked": options.frames,
         "latent": options.latent,
         "plate": options.plate,
         "image_size": [dataset.intrinsics.width, dataset.intrinsics.height],

@@ -29,10 +29,10 @@ class Subject:
     expression_max: tuple[float, ...]
     intrinsics: Intrinsics
     rest_pose: tuple[tuple[float, ...], ...]
-    seen_angles: tuple[float, float, float, float]
     train_frames: int
     frame_rate: float | None
     source: str
+    seen_angles: tuple[float, float, float, float] = (-180.0, 180.0, -90.0, 90.0)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ class PointOptions:
             raise UserError(
                 f"the resolution {self.pixels} makes no sense: give {LEAST_PIXELS} to {GREATEST_PIXELS} pixels"
             )
-        if not self.extent > 0:
+        if not (math.isfinite(self.extent) and self.extent > 0):
             raise UserError(f"the extent {self.extent} makes no sense: give a number over 0")
 
 

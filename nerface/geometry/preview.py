@@ -27,7 +27,8 @@ def preview(mesh: Mesh, panel: int = PANEL_PX) -> UInt8[np.ndarray, "height widt
     `mesh` is taken to face +z, as `nerface.geometry.axes.placed` leaves it.
     """
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    centred = (mesh.vertices - 0.5 * (low + high)) * (2.0 * HALF_SIZE / float((high - low).max()))
+    breadth = float(np.hypot(high[0] - low[0], high[2] - low[2]))  # however it is turned
+    centred = (mesh.vertices - 0.5 * (low + high)) * (2.0 * HALF_SIZE / max(breadth, float(high[1] - low[1])))
     shaded, coloured = [], []
     for degrees in (0.0, TURN_DEG):
         turn = math.radians(degrees)

@@ -62,7 +62,8 @@ def open_seed(
     ours = is_ours(checkpoint)
     stored = load_checkpoint(find_checkpoint(checkpoint), device) if ours else read_seed_file(checkpoint)
     run = stored.config if isinstance(stored, Checkpoint) else adapted(seed.run, stored, settings)
-    data = seed.run.data
+    # What a checkpoint of ours was trained on counts more than the config, and the user's own settings most.
+    data = override(run, list(settings)).data if ours else seed.run.data
     dataset = load_dataset(
         folder,
         half_res=data.half_res,

@@ -79,6 +79,11 @@ def _edits_needed(checkpoint: Checkpoint) -> list[str]:
         faults.append(f"it has {config.latent_channels} latent channels, NeRFace's code {LATENT_CHANNELS}")
     if not config.use_expression:
         faults.append("it was trained without expressions, NeRFace's code would feed them")
+    if not config.use_latent:
+        faults.append("it was trained without latent codes, NeRFace's code would feed some")
+    if config.background != "plate" or checkpoint.config.data.white_background:
+        kind = "on white" if checkpoint.config.data.white_background else f"with the background '{config.background}'"
+        faults.append(f"it was trained {kind}, NeRFace's evaluator puts bg/00050.png behind it")
     if config.refine_poses:
         faults.append("it was trained with corrected poses, which NeRFace's code does not know")
     return faults

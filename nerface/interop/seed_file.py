@@ -64,14 +64,18 @@ def read_seed_file(path: Path) -> SeedFile:
     if isinstance(iteration, bool) or not isinstance(iteration, int) or iteration < 0:
         raise UserError(f"{path}: 'iter' is not a count of steps")
     fine = content.get("model_fine_state_dict")
+    codes = _shaped(_tensor(content["latent_codes"], "latent_codes", path), (1, 2), path, "latent_codes")
+    background = _shaped(_tensor(content.get("background"), "background", path), (3,), path, "background")
+    if background is not None and background.shape[2] != 3:
+        raise UserError(f"{path}: 'background' has {background.shape[2]} channels: a picture [H, W, 3] is needed")
     numbers, groups = _optimizer(content.get("optimizer_state_dict"), path)
     return SeedFile(
         path=path,
         iteration=iteration,
         coarse=_tensors(content["model_coarse_state_dict"], "model_coarse_state_dict", path),
         fine=None if fine is None else _tensors(fine, "model_fine_state_dict", path),
-        latent_codes=_tensor(content["latent_codes"], "latent_codes", path),
-        background=_tensor(content.get("background"), "background", path),
+        latent_codes=codes,
+        background=background,
         has_background="background" in content,
         optimizer=numbers,
         groups=groups,
@@ -133,6 +137,13 @@ def _tensor(value: Any, name: str, path: Path) -> Tensor | None:
     return value.detach().float()
 
 
+def _shaped(value: Tensor | None, axes: tuple[int, ...], path: Path, name: str) -> Tensor | None:
+    """`value` where it has one of these numbers of axes, none of them empty."""
+    if value is not None and (value.ndim not in axes or 0 in value.shape[:-1]):
+        raise UserError(f"{path}: '{name}' has the shape {list(value.shape)}, which makes no sense")
+    return value
+
+
 def _optimizer(value: Any, path: Path) -> tuple[dict[int, dict[str, Tensor]], tuple[tuple[int, ...], ...]]:
     """The optimiser's state by parameter number, and the parameter numbers of its groups."""
     if value is None:
@@ -145,4 +156,8 @@ def _optimizer(value: Any, path: Path) -> tuple[dict[int, dict[str, Tensor]], tu
         }
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
         raise UserError(f"{path}: 'optimizer_state_dict' is not the state of an optimiser of PyTorch") from None
+    for number, entry in state.items():
+        for key, item in entry.items():
+            if not bool(torch.isfinite(item).all()):
+                raise UserError(f"{path}: the optimiser's {key} of parameter {number} holds NaN or infinity")
     return state, groups

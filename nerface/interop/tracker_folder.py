@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from nerface.data.finder import IMAGE_ENDINGS
+from nerface.data.seed_layout import LEAST_VOLUME
 from nerface.errors import UserError
 
 IMAGES, INTRINSICS, EXPRESSION, RIGID = "images", "intrinsics.txt", "expression.txt", "rigid.txt"
@@ -107,7 +108,7 @@ def read_table(file: Path) -> Float[np.ndarray, "rows columns"]:
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{file} is missing") from None
     except UnicodeDecodeError:
@@ -156,5 +157,10 @@ def _read_rigid(file: Path) -> Float[np.ndarray, "frames 4 4"]:
         raise UserError(
             f"{file}, matrix {odd[0]}: the last row is {matrices[odd[0], 3].round(4).tolist()}, not 0 0 0 1; "
             "are the matrices transposed?"
+        )
+    flat = np.flatnonzero(np.abs(np.linalg.det(matrices[:, :3, :3])) < LEAST_VOLUME)
+    if len(flat):
+        raise UserError(
+            f"{file}, matrix {flat[0]}: its rotation has no inverse (frames without a face?): leave such frames out"
         )
     return matrices

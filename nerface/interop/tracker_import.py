@@ -103,7 +103,7 @@ def import_tracker_folder(
     refuse_existing(output)
     tracked = read_tracker_folder(source)
     size = picture_size(tracked.images[0])
-    plate = None if options.background is None else read_image(options.background, size)
+    plate = None if options.background is None else read_image(options.background, size, white=True)
     converted, notes = _convert(tracked, size, options, progress)
     with whole_folder(output) as folder:
         median = MedianPlate(size, converted.count("train")) if plate is None else None

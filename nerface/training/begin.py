@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from jaxtyping import UInt8
 from nerface.checkpoint import (
     Checkpoint,
     TrainingState,
+    checkpoint_path,
     checkpoints,
     load_checkpoint,
     restore_optimizer,
+    save_checkpoint,
     versions,
 )
 from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
@@ -25,6 +28,17 @@ from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
 
 MEAN_PICTURES = 500  # that a mean picture is made of, evenly chosen
+# What each optimiser remembers of a parameter.
+STATES = {
+    "Adam": {"step", "exp_avg", "exp_avg_sq"},
+    "AdamW": {"step", "exp_avg", "exp_avg_sq"},
+    "RAdam": {"step", "exp_avg", "exp_avg_sq"},
+    "NAdam": {"step", "exp_avg", "exp_avg_sq", "mu_product"},
+    "Adamax": {"step", "exp_avg", "exp_inf"},
+    "Adagrad": {"step", "sum"},
+    "RMSprop": {"step", "square_avg"},
+    "SGD": set[str](),
+}
 FUSED = ("Adam", "AdamW")  # the optimisers with one kernel for all parameters on CUDA
 
 
@@ -93,13 +107,16 @@ def begin(
         record = {"config": to_json(config), "dataset": str(dataset.root), "versions": versions()}
         if start is not None:
             _check_start(start, config, subject)
+        avatar = (_fresh(dataset, config, subject) if start is None else start.avatar).train().to(device)
+        optimizer, state = make_optimizer(avatar, config.training), TrainingState(0, 0.0)
+        if start is not None:
+            state = dataclasses.replace(start.state, seconds=0.0)  # of this run
+            if start.optimizer:
+                restore_optimizer(optimizer, avatar, start.optimizer)
+            # At once, so that a run killed before its own first checkpoint does not go on from random weights.
+            save_checkpoint(checkpoint_path(run, state.step), avatar, config, state, optimizer)
         write_json(run / "config.json", record)
-        avatar = _fresh(dataset, config, subject) if start is None else start.avatar
-        avatar = avatar.train().to(device)
-        optimizer = make_optimizer(avatar, config.training)
-        if start is not None and start.optimizer:
-            restore_optimizer(optimizer, avatar, start.optimizer)
-        return avatar, TrainingState(0, 0.0) if start is None else start.state, optimizer
+        return avatar, state, optimizer
     saved_run = load_checkpoint(newest, device)
     if saved_run.avatar.subject != subject:
         raise UserError(f"{newest} was trained on another dataset than {dataset.root}: resume with the same one")
@@ -136,12 +153,35 @@ def _check_start(start: Checkpoint, config: RunConfig, subject: Subject) -> None
     if start.config.avatar != config.avatar:
         fault = first_difference(to_json(start.config)["avatar"], to_json(config)["avatar"])
         raise UserError(f"the checkpoint is of another field than the settings ask for ({fault})")
+    if start.state.step >= config.training.steps:
+        raise UserError(
+            f"the checkpoint has done {start.state.step} steps, training.steps is {config.training.steps}: there is "
+            "nothing left to do; raise it with --set training.steps=N"
+        )
+    if start.optimizer:
+        _check_optimizer(start, config)
     known = start.avatar.subject
     if (known.train_frames, len(known.expression_names)) != (subject.train_frames, len(subject.expression_names)):
         raise UserError(
             f"the checkpoint knows {known.train_frames} training frames with {len(known.expression_names)} expression "
-            f"channels, the dataset has {subject.train_frames} with {len(subject.expression_names)}: use its own"
+            f"channels, the dataset has {subject.train_frames} with {len(subject.expression_names)}: use its own, "
+            f"with the same data.train_share"
         )
+
+
+def _check_optimizer(start: Checkpoint, config: RunConfig) -> None:
+    """Raise `UserError` where the state in a checkpoint is not that of the optimiser asked for, or not whole."""
+    wanted = STATES[config.training.optimizer]
+    found: dict[str, set[str]] = {}
+    for full in start.optimizer:
+        name, _, key = full.rpartition(".")
+        found.setdefault(name, set()).add(key)
+    for name, keys in found.items():
+        if keys != wanted:
+            raise UserError(
+                f"the checkpoint's optimiser holds {', '.join(sorted(keys))} for {name}, {config.training.optimizer} "
+                f"needs {', '.join(sorted(wanted)) or 'nothing'}: go on with the optimiser that it was trained with"
+            )
 
 
 def _check_same_settings(run: Path, config: RunConfig) -> None:

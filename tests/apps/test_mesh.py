@@ -100,10 +100,10 @@ def test_the_expression_and_the_latent_code_matter(avatar, level, tmp_path):
     shapes = {}
     for name, words in {
         "mean": [],
-        "edited": ["--expression", "shape_0=3", "shape_1+=-2"],
+        "edited": ["--expression", "shape_0=3", "--expression", "shape_1+=-2"],
         "alias": ["--edit", "0=3", "--edit", "1+=-2"],
         "by": ["--by", person, "--split", "train", "--frame", 2],
-        "given": ["--expression", *given],
+        "given": [word for value in given for word in ("--expression", value)],
         "latent": ["--latent", "frame:2"],
     }.items():
         answer = nerface("mesh", avatar, "-o", tmp_path / f"{name}.ply", "--level", level, *SMALL, *words)

@@ -39,7 +39,7 @@ def test_a_checkpoint_becomes_an_avatar(here, monkeypatch):
     """F22, F24: with it, evaluation and rendering work as with any other."""
     answer = _convert("seed.ckpt", "a.safetensors", "--config", "config.yml")
     assert answer.status == 0, answer.err
-    assert answer.out == "wrote a.safetensors  (the avatar after 8 steps; every other command takes it)\n"
+    assert answer.out == "wrote a.safetensors  (the avatar after 8 steps, without its optimiser; every other command takes it)\n"
     stored = load_checkpoint(Path("a.safetensors"))
     assert stored.config.avatar.direction == "z_near_far"
     codes = torch.load("seed.ckpt", weights_only=True)["latent_codes"]
@@ -101,7 +101,7 @@ def test_a_hostile_file(here):
         (["seed.ckpt", "a.safetensors"], "does not say what network it holds: add --config"),
         (["seed.ckpt", "a.pt", "--config", "config.yml"], "a.pt ends neither in .safetensors"),
         (["seed.ckpt", "b.ckpt"], "seed.ckpt is converted to .safetensors, not to .ckpt"),
-        (["none.ckpt", "a.safetensors", "--config", "config.yml"], "there is no checkpoint none.ckpt"),
+        (["none.ckpt", "a.safetensors", "--config", "config.yml"], "there is no none.ckpt"),
         (["seed.ckpt", "a.safetensors", "--config", "none.yml"], "there is no config none.yml"),
         (["seed.ckpt", "config.yml", "--config", "config.yml"], "config.yml ends neither"),
         (["person", "b.ckpt"], "person holds no avatar"),

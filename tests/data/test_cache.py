@@ -37,7 +37,7 @@ def test_the_second_opening_decodes_nothing(folder, monkeypatch):
 def test_a_changed_picture_renews_its_split_only(folder):
     load_dataset(folder)
     before = entries(folder / ".cache")
-    (folder / ".cache" / ".partial-train-full-0").mkdir()  # left by a killed process
+    (folder / ".cache" / ".partial-train-full-4-0123456789abcdef").mkdir()  # left by a killed process
     path = folder / "train" / "f_0002.png"
     cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
     os.utime(path, ns=(1, 1))

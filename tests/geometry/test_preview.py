@@ -19,7 +19,7 @@ def test_four_panels_show_shape_and_colours():
     columns = np.flatnonzero(shown.any(axis=0))
     assert columns[0] >= 5
     assert columns[-1] <= 75  # within the panel ...
-    assert columns[-1] - columns[0] >= 60  # ... and filling it
+    assert columns[-1] - columns[0] >= 40  # ... and filling most of it, with room to turn
     middle = (mesh.vertices[:, 0].min() + mesh.vertices[:, 0].max()) / 2
     assert abs(40 - columns.mean()) < 3
     assert middle > 0  # the ear, so the head itself lies to the left

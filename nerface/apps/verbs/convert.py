@@ -28,6 +28,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         raise UserError(f"{options.output} ends neither in {OURS} (an avatar here) nor in {SEED} (NeRFace's code)")
     if options.output.exists():
         raise UserError(f"{options.output} exists already and nothing is overwritten: choose another name")
+    if not options.source.exists():
+        raise UserError(f"there is no {options.source}")
     ours = options.source.is_dir() or options.source.suffix == OURS
     if ours and into == SEED:
         return _to_seed(options, console)
@@ -50,20 +52,18 @@ def _from_seed(options: argparse.Namespace, console: Console) -> int:
         console.say(line)
     stored = opened.checkpoint
     save_checkpoint(options.output, stored.avatar, stored.config, stored.state)
-    console.wrote(options.output, f"the avatar after {stored.state.step} steps; every other command takes it")
+    what = f"the avatar after {stored.state.step} steps, without its optimiser; every other command takes it"
+    console.wrote(options.output, what)
     return 0
 
 
 def _to_seed(options: argparse.Namespace, console: Console) -> int:
-    from nerface.checkpoint import checkpoints, find_checkpoint, load_checkpoint
+    from nerface.checkpoint import find_training_checkpoint, load_checkpoint
     from nerface.interop.seed_export import save_seed_checkpoint
 
     if options.config is not None or options.basedir is not None or options.set:
         raise UserError("--config, --basedir and --set belong to a .ckpt that is read, not to one that is written")
-    file = find_checkpoint(options.source)
-    if options.source.is_dir():  # a run's checkpoint has the optimiser's state, its avatar has not
-        folders = (options.source, options.source / "run")
-        file = next((found for folder in folders for found in checkpoints(folder)), file)
+    file = find_training_checkpoint(options.source)
     stored = load_checkpoint(file)
     save_seed_checkpoint(options.output, stored, options.force)
     state = "with its optimiser" if stored.optimizer else "without optimiser: training would warm it up again"

@@ -84,8 +84,16 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UserError("--checkpoint and --basedir belong to --config: name AVATAR and DATASET without them")
     refuse_existing(options.output)
     stored = load_checkpoint(find_checkpoint(options.avatar), device_of(options))
-    white = stored.config.data.white_background
-    dataset = load_dataset(options.dataset, half_res=options.half_res, white_background=white, progress=console)
+    data, plated = stored.config.data, stored.config.avatar.background == "plate"
+    dataset = load_dataset(
+        options.dataset,
+        half_res=options.half_res or data.half_res,
+        test_skip=data.test_skip,
+        train_share=data.train_share,
+        white_background=data.white_background,
+        background_required=options.plate == "dataset" or (plated and options.plate == "auto"),
+        progress=console,
+    )
     options.latent = options.latent or "mean"
     stored.avatar.chunk_samples = options.chunk
     return evaluate_job(stored.avatar.eval(), dataset, options.output, evaluation_options(options), console)

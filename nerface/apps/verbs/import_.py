@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nerface.apps.console import Console
 from nerface.apps.verbs import options as common
-from nerface.apps.words import frame_count
+from nerface.apps.words import frame_count, frame_rate, pixels, seed
 
 NAME = "import"
 HELP = "turn a face tracker's folder (images/, intrinsics.txt, expression.txt, rigid.txt) into a dataset"
@@ -32,7 +32,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     order = group.add_mutually_exclusive_group()
     order.add_argument("--temporal", action="store_true", help="keep training frames in temporal order (default)")
     order.add_argument("--shuffle", action="store_true", help="number training frames at random, as NeRFace does")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is random (default: 0)")
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all that is random (default: 0)")
     _add_picture_options(verb.add_argument_group("boxes and pictures"))
 
 
@@ -47,13 +47,13 @@ def _add_picture_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--background", type=Path, metavar="FILE", help="picture of the empty scene")
     group.add_argument("--names", type=Path, metavar="FILE", help="names of the expression channels")
-    group.add_argument("--frame-rate", type=_scale, metavar="HZ", help="of the video, for times")
+    group.add_argument("--frame-rate", type=frame_rate, metavar="HZ", help="of the video, for times")
     group.add_argument(
         "--unit", type=_scale, metavar="M", help="unit of length in metres (default: judged by the camera's distance)"
     )
     group.add_argument(
         "--cropped-from",
-        type=frame_count,
+        type=pixels,
         nargs=2,
         metavar=("W", "H"),
         help="size of the pictures that intrinsics.txt is about, if their middle was cut out",

@@ -48,11 +48,11 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 def _expression(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         *("--expression", "--edit"),
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="set a channel (jawOpen=0.6) or add to it (jawOpen+=0.3); NAME is a channel's name or number",
+        help="set a channel (jawOpen=0.6) or add to it (jawOpen+=0.3); NAME is a channel's name or number; may be "
+        "given again",
     )
     group.add_argument("--by", type=Path, metavar="DATASET", help="take the expression from a frame of this dataset")
     group.add_argument(
@@ -159,6 +159,8 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError(f"{options.preview} is not the name of a picture: choose one that ends in .png")
         if options.preview.exists():
             raise UserError(f"{options.preview} exists already and nothing is overwritten: choose another name")
+    if options.unit == "head" and (options.units_per_cm is not None or options.dataset is not None):
+        raise UserError("--units-per-cm and --dataset are for --unit cm or m: give that too, or leave them out")
     if options.by is None and options.frame:
         raise UserError("--frame needs --by DATASET, whose frame it is")
 
@@ -231,7 +233,7 @@ def _recorded(options: argparse.Namespace, subject: Subject) -> np.ndarray:
             f"{table.file} has {len(table)} frames: there is no frame {options.frame}, the last is {len(table) - 1}"
         )
     names = read_expression_names(table)
-    carried = channel_map(names, subject.expression_names, "same", str(options.by))
+    carried = channel_map(names, subject.expression_names, "same", str(options.by), offered=False)
     return np.array(carried.apply(table.expressions[options.frame][None], np.zeros(len(subject.expression_names)))[0])
 
 

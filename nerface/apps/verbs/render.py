@@ -51,7 +51,8 @@ def _camera(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--waypoints",
         metavar="POINTS",
-        help='pass points "yaw,pitch; yaw,pitch" in degrees, with channels if wanted: "0,0; 20,0,jawOpen=0.6"; or a '
+        help='pass points "yaw,pitch; yaw,pitch" in degrees, with channels if wanted: "0,0; 20,0,jawOpen=0.6" '
+        "(beginning with a minus: --waypoints=-20,0;20,0); or a "
         ".json file of such points",
     )
     group.add_argument("--frontalise", action="store_true", help="stay at the rest pose")

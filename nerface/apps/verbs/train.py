@@ -73,6 +73,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     device = device_of(options)
     plan = _plan(options, device, console) if options.config is None else _seed_plan(options, device, console)
     seconds = None if options.max_minutes is None else 60 * options.max_minutes
+    if plan.start is not None and not plan.start.optimizer:
+        console.say("the checkpoint holds no optimiser's state: the optimiser begins anew")
     with StopOnSignal(console) as stop:
         result = train(
             plan.dataset,
@@ -99,7 +101,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def _plan(options: argparse.Namespace, device: torch.device, console: Console) -> Plan:
     """A preset on the dataset that was named, from the beginning or from a checkpoint of ours."""
     from nerface.apps.jobs import run_config
-    from nerface.checkpoint import find_checkpoint, load_checkpoint
+    from nerface.checkpoint import find_training_checkpoint, load_checkpoint
     from nerface.interop.seed_checkpoint import is_ours
     from nerface.training.begin import load_for
 
@@ -115,13 +117,13 @@ def _plan(options: argparse.Namespace, device: torch.device, console: Console) -
         raise UserError(f"{file} does not say what network it holds: add --config with its YAML config")
     if not options.resume:
         refuse_existing(options.output)  # before minutes of decoding
-    start = None if file is None else load_checkpoint(find_checkpoint(file), device)
+    start = None if file is None else load_checkpoint(find_training_checkpoint(file), device)
     return Plan(config, load_for(config, options.dataset, console), options.output, start)
 
 
 def _seed_plan(options: argparse.Namespace, device: torch.device, console: Console) -> Plan:
     """A config of the seed's form, with the user's changes, from the beginning or from a checkpoint."""
-    from nerface.checkpoint import find_checkpoint, load_checkpoint
+    from nerface.checkpoint import find_training_checkpoint, load_checkpoint
     from nerface.config import override
     from nerface.interop.seed_checkpoint import adapted, checkpoint_of, is_ours
     from nerface.interop.seed_config import read_seed_config
@@ -150,7 +152,7 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
         seed = replace(seed, run=adapted(seed.run, stored, settings))
         dataset = load_for(seed.run, folder, console)
         return Plan(seed.run, dataset, output, checkpoint_of(stored, seed, dataset, device))
-    start = load_checkpoint(find_checkpoint(file), device)
+    start = load_checkpoint(find_training_checkpoint(file), device)
     # What a config of the seed cannot say. Whether its networks are the checkpoint's is seen where training begins.
     trained = start.config.avatar
     avatar = replace(
@@ -161,7 +163,7 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
         use_latent=trained.use_latent,
         refine_poses=trained.refine_poses,
     )
-    run = override(replace(seed.run, avatar=avatar), settings)
+    run = override(replace(seed.run, avatar=avatar, data=start.config.data), settings)
     return Plan(run, load_for(run, folder, console), output, start)
 
 
