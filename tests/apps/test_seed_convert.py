@@ -39,7 +39,10 @@ def test_a_checkpoint_becomes_an_avatar(here, monkeypatch):
     """F22, F24: with it, evaluation and rendering work as with any other."""
     answer = _convert("seed.ckpt", "a.safetensors", "--config", "config.yml")
     assert answer.status == 0, answer.err
-    assert answer.out == "wrote a.safetensors  (the avatar after 8 steps, without its optimiser; every other command takes it)\n"
+    assert (
+        answer.out
+        == "wrote a.safetensors  (the avatar after 8 steps, without its optimiser; every other command takes it)\n"
+    )
     stored = load_checkpoint(Path("a.safetensors"))
     assert stored.config.avatar.direction == "z_near_far"
     codes = torch.load("seed.ckpt", weights_only=True)["latent_codes"]
