@@ -62,3 +62,33 @@ def test_an_unknown_switch_is_refused_before_anything_is_written(person, tmp_pat
     with pytest.raises(UserError, match="did you mean 'no_latent'"):
         ablate(person, tmp_path / "out", chosen)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_latent_code_that_there_will_not_be_is_told_before_training(person, tmp_path):
+    chosen = replace(options(), evaluation=EvaluationOptions(latent="frame:99", video=False))
+    with pytest.raises(UserError, match="frame:99"):
+        ablate(person, tmp_path / "out", chosen)
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_measured_anew_where_it_is_asked_for_differently(person, tmp_path):
+    """Another latent code or number of frames: runs are kept, evaluations are not."""
+    first = ablate(person, tmp_path / "out", options())
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").rglob("*.safetensors")}
+    other = replace(options(), evaluation=EvaluationOptions(latent="frame:1", frames=1, video=False))
+    second = ablate(person, tmp_path / "out", other, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").rglob("*.safetensors")} == trained
+    assert second.rows["full"]["psnr"] != first.rows["full"]["psnr"]
+    assert len(list((tmp_path / "out" / "evaluations" / "full" / "renders").iterdir())) == 1
+
+
+def test_a_dataset_without_a_plate_where_none_is_needed(person, tmp_path):
+    (person / "bg" / "00050.png").unlink()
+    done = ablate(person, tmp_path / "out", replace(options(), names=("no_background", "nerf")))
+    assert done.finished
+    assert (tmp_path / "out" / "comparison.png").is_file()
+
+
+def test_no_switch_is_no_ablation(person, tmp_path):
+    with pytest.raises(UserError, match="at least one switch"):
+        ablate(person, tmp_path / "out", replace(options(), names=()))

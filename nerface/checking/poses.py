@@ -134,7 +134,7 @@ def check_motion(case: Case) -> list[Finding]:
         equal = neighbours & (np.abs(np.diff(poses, axis=0)).max(axis=(1, 2)) == 0)
         stuck += [case.where(split, int(row)) for row in order[1:][equal]]
         angle, way = _steps(poses)
-        far = neighbours & ((angle > JUMP_DEG) | (way > JUMP_UNITS) | _alone(angle, way, neighbours))
+        far = neighbours & ((angle > JUMP_DEG) | (way > JUMP_UNITS) | stands_alone(angle, way, neighbours))
         jumps += [case.where(split, int(row)) for row in order[1:][far]]
         angles, ways = [*angles, *angle[far]], [*ways, *way[far]]
     found = []
@@ -159,7 +159,7 @@ def check_motion(case: Case) -> list[Finding]:
     return found or [fine(MOTION, known if steps else "the order of frames in time is not known")]
 
 
-def _alone(
+def stands_alone(
     angle: Float[np.ndarray, " steps"], way: Float[np.ndarray, " steps"], neighbours: Bool[np.ndarray, " steps"]
 ) -> Bool[np.ndarray, " steps"]:
     """Steps into frames that stand away from both neighbours, far for this clip: a pose of another frame."""

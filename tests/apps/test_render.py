@@ -297,3 +297,28 @@ def test_a_dataset_without_its_pictures_drives(clip, person, render):
             picture.unlink()
     assert len(render("--by", person).views) == 1
     assert "is missing" in render("--by", person, "--side-by-side", status=2).said
+
+
+def test_scattered_frames_do_not_slow_the_video_down(clip, tmp_path, monkeypatch):
+    """Validation frames lie far apart in time; the video still has the recording's rate."""
+    drawn = take_over(monkeypatch)
+    words = ["--by", clip / "person", "--split", "val", "--orbit", 5, 5, "--device", "cpu"]
+    answer = nerface("render", clip / "run", "-o", tmp_path / "a.mp4", *words)
+    assert answer.status == 0, answer.err
+    assert drawn.options.frame_rate == pytest.approx(25)
+
+
+def test_codes_of_another_training_are_refused(clip, tmp_path):
+    other = write_tiny_dataset(tmp_path / "other", frames=10)
+    words = ["--by", other, "--split", "train", "--latent", "per-frame", "--device", "cpu"]
+    answer = nerface("render", clip / "run", "-o", tmp_path / "a.mp4", *words)
+    check_refused(answer, "has 7 training frames, the avatar", alone=False)
+
+
+def test_a_dataset_that_would_do_nothing_and_a_path_that_is_cut(clip, tmp_path, monkeypatch):
+    take_over(monkeypatch)
+    words = ["render", clip / "run", "-o", tmp_path / "a.mp4", "--by", clip / "person", "--device", "cpu"]
+    check_refused(nerface(*words, "--orbit", 5, 5, "--fix-expression", "mean"), "does nothing here")
+    answer = nerface(*words, "--waypoints", "0,0;3,0")
+    assert answer.status == 0, answer.err
+    assert "note: the way-points take 80 frames, only" in answer.err

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nerface.checkpoint import load_checkpoint
+from nerface.interop.seed_export import _edits_needed
 from tests.apps.calls import check_refused, nerface
 from tests.interop.seed_made import (
     COMPRESSED,
@@ -125,3 +126,19 @@ def test_a_checkpoint_of_another_class(here):
     check_refused(answer, "layers_expr.0.bias", f"it looks like {COMPRESSED}", alone=False)
     write_config(here, seed_config(COMPRESSED, TOY_LAYERS, TOY_WIDTH), "fits.yml")
     assert _convert("other.ckpt", "a.safetensors", "--config", "fits.yml").status == 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "reason"),
+    [
+        ("no_background", "with the background 'none'"),
+        ("trainable_background", "with the background 'trainable'"),
+        ("white_background", "on white"),
+        ("no_latent", "without latent codes"),
+    ],
+)
+def test_what_the_released_evaluator_would_draw_wrongly(switch, reason, here):
+    run = nerface("train", "--config", "config.yml", "-o", switch, "--switch", switch, "--device", "cpu")
+    assert run.status == 0, run.err
+    avatar = load_checkpoint(Path(switch) / "avatar.safetensors")
+    assert any(reason in fault for fault in _edits_needed(avatar))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nerface.checking.check import check_dataset, write_report
+from nerface.checking.poses import stands_alone
 from nerface.errors import UserError
 from tests.checking.spoil import SPLITS, TRAIN, each_frame, edit, in_frame, picture, save_plate, wrong
 from tests.data.make import write_tiny_dataset
@@ -233,3 +234,29 @@ def test_the_page_and_the_list(clean, tmp_path):
     assert len(np.unique(page.reshape(-1, 3), axis=0)) > 500
     with pytest.raises(UserError, match="is not a folder"):
         check_dataset(clean / "nowhere")
+
+
+def test_a_pose_that_stands_away_from_both_neighbours():
+    """Two poses were swapped: steps below any fixed limit, but far for this clip, in and out of a frame."""
+    angle, way = np.full(100, 0.5), np.full(100, 0.002)
+    neighbours = np.ones(100, dtype=bool)
+    angle[40:42] = 11.0
+    angle[70] = 11.0  # a step that is not undone: a quick turn
+    found = stands_alone(angle, way, neighbours)
+    assert np.flatnonzero(found).tolist() == [40]
+    way[60:62] = 0.02
+    assert np.flatnonzero(stands_alone(angle, way, neighbours)).tolist() == [40, 60]
+    assert not stands_alone(3 * np.abs(np.sin(np.arange(100.0))), way * 0, neighbours).any()
+
+
+def test_frames_left_out_before_the_held_out_tail_are_no_fault(clean):
+    def first_part(meta):
+        meta["frames"] = meta["frames"][:20]
+
+    def early(meta):
+        meta["frames"] = [frame for frame in meta["frames"] if frame["source_frame"] < 20]
+
+    edit(clean, first_part, TRAIN)
+    edit(clean, early, ("val",))
+    np.save(clean / "index_map.npy", np.stack([np.arange(20), np.arange(20)], 1))
+    assert ("warning", "sequence") not in wrong(clean)

@@ -106,3 +106,28 @@ def test_few_frames_and_nothing_held_out(clean):
     said = [one.what for one in report.findings if one.check == "pictures"]
     assert "only 8 training frames" in said
     assert "the test split is empty" in said
+
+
+def test_pictures_that_have_nothing_to_do_with_the_poses(clean):
+    """Boxes and poses agree, since both are in the JSON; only the pictures can tell."""
+
+    def shuffled(meta):
+        names = [frame["file_path"] for frame in meta["frames"]]
+        order = np.random.default_rng(1).permutation(len(names))
+        for frame, place in zip(meta["frames"], order):
+            frame["file_path"] = names[place]
+
+    edit(clean, shuffled, TRAIN)
+    assert "the pictures do not follow the poses" in wrong(clean)["warning", "signs"]
+
+
+def test_transparent_pictures_without_a_plate_are_looked_at(clean):
+    for split in ("train", "val", "test"):
+        for file in (clean / split).glob("*.png"):
+            pixels = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2BGRA)
+            pixels[:4, :, 3] = 0
+            cv2.imwrite(str(file), pixels)
+    (clean / "bg" / "00050.png").unlink()
+    said = wrong(clean)
+    assert "transparent pictures without a plate" in said["warning", "layout"]
+    assert ("error", "layout") not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import av
 import pytest
@@ -96,3 +97,19 @@ def test_lpips_from_named_files(trained, tmp_path, alex_file, vgg_file):
     words = ["eval", trained / "run", trained / "person", "-o", tmp_path / "f", "--lpips-alex", vgg_file]
     check_refused(nerface(*words), "has shape [64, 3, 3, 3], AlexNet needs", alone=False)
     assert not (tmp_path / "f").exists()
+
+
+def test_the_run_s_own_settings_of_the_data_count(tmp_path):
+    """A share of the frames, half size, no plate: `eval` opens the dataset as the run did."""
+    person = write_tiny_dataset(tmp_path / "person", frames=14)
+    config = switched(toy_run(steps=2), ["half_data", "no_background"])
+    config = replace(config, data=replace(config.data, half_res=True))
+    (person / "bg" / "00050.png").unlink()
+    train(load_for(config, person), tmp_path / "run", config)
+    words = ["eval", tmp_path / "run", person, "--device", "cpu", "--no-video"]
+    answer = nerface(*words, "-o", tmp_path / "e", "--split", "train", "--latent", "per-frame")
+    assert answer.status == 0, answer.err
+    settings = json.loads((tmp_path / "e" / "metrics.json").read_text())["settings"]
+    assert (settings["frames"], settings["image_size"]) == (6, [10, 8])
+    again = nerface(*words, "-o", tmp_path / "f", "--latent", "video:1")
+    assert again.status == 0, again.err
