@@ -191,7 +191,7 @@ def override(config: RunConfig, settings: list[str]) -> RunConfig:
 
 def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str:
     """In words, one setting in which two JSON objects differ; empty where they are the same."""
-    for name in one.keys() | other.keys():
+    for name in sorted(one.keys() | other.keys()):
         first, second = one.get(name), other.get(name)
         if isinstance(first, dict) and isinstance(second, dict):
             if first != second:

@@ -48,8 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(console, "the GPU's memory is full: end other programs there, or lower training.rays with --set")
     if status == EXIT_STOPPED:
-        goes_on = _how_to_resume(options, given) or "; to go on, give the same command again"
-        console.say(f"stopped; what was finished is kept{goes_on}")
+        goes_on = _how_to_resume(options, given)
+        kept = (
+            f"what was finished is kept{goes_on}" if goes_on else "nothing is left half-written; give the command again"
+        )
+        console.say(f"stopped; {kept}")
     return status
 
 

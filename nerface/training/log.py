@@ -64,13 +64,18 @@ class RunLog:
             self._board.close()
 
 
-def _board(folder: Path, step: int) -> Any:
-    """A TensorBoard writer that takes back what an interrupted run wrote beyond `step`."""
+def tensorboard_writer() -> Any:
+    """The class that writes event files; `UserError` where the package is missing."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError("--tensorboard needs the package tensorboard: pip install 'nerface[tensorboard]'") from None
-    return SummaryWriter(str(folder), purge_step=step + 1)
+    return SummaryWriter
+
+
+def _board(folder: Path, step: int) -> Any:
+    """A TensorBoard writer that takes back what an interrupted run wrote beyond `step`."""
+    return tensorboard_writer()(str(folder), purge_step=step + 1)
 
 
 def read_log(run: Path) -> list[dict[str, float]]:

@@ -20,7 +20,7 @@ from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
 from nerface.training.begin import begin
 from nerface.training.frames import FrameStore
-from nerface.training.log import RunLog
+from nerface.training.log import RunLog, tensorboard_writer
 from nerface.training.losses import LOSSES, background_loss, colour_loss, latent_loss, mask_loss, psnr
 from nerface.training.validation import Validation
 
@@ -65,6 +65,8 @@ def train(
     """
     device = torch.device(device)
     settings = config.training
+    if tensorboard:
+        tensorboard_writer()  # before the run's folder is begun
     avatar, state, optimizer = begin(dataset, run, config, device, start, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
     frames = FrameStore(dataset, device, masks=settings.mask_penalty > 0)

@@ -100,7 +100,7 @@ def test_a_full_gpu(monkeypatch):
 def test_an_interrupt(monkeypatch):
     answer = _verb_that(monkeypatch, KeyboardInterrupt())
     assert answer.status == 130
-    assert answer.err == "stopped; what was finished is kept; to go on, give the same command again\n"
+    assert answer.err == "stopped; nothing is left half-written; give the command again\n"
 
 
 def test_a_reader_that_goes_away():
