@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(console, "the GPU's memory is full: end other programs there, or lower training.rays with --set")
     if status == EXIT_STOPPED:
         goes_on = _how_to_resume(options, given)
+        if not goes_on and getattr(options, "keeps_work", False):
+            goes_on = "; to go on, give the same command again"
         kept = (
             f"what was finished is kept{goes_on}" if goes_on else "nothing is left half-written; give the command again"
         )
