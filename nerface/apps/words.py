@@ -15,22 +15,22 @@ SWITCH_NAMES = (
 
 def frame_count(word: str) -> int:
     """A number of frames, at least 1."""
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"'{word}' is not a number of frames: give 1 or more")
-    return int(word)
+    return _count(word, "number of frames")
 
 
 def sample_count(word: str) -> int:
     """A number of samples, at least 1."""
-    if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"'{word}' is not a number of samples: give 1 or more")
-    return int(word)
+    return _count(word, "number of samples")
 
 
 def pixels(word: str) -> int:
     """A length in pixels, at least 1."""
+    return _count(word, "number of pixels")
+
+
+def _count(word: str, what: str) -> int:
     if not word.isascii() or not word.isdigit() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"'{word}' is not a number of pixels: give 1 or more")
+        raise argparse.ArgumentTypeError(f"'{word}' is not a {what}: give 1 or more")
     return int(word)
 
 

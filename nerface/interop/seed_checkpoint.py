@@ -16,7 +16,7 @@ from torch import Tensor
 
 from nerface.checkpoint import Checkpoint, TrainingState, find_checkpoint, load_checkpoint
 from nerface.config import RunConfig, override
-from nerface.data.dataset import SPLITS, Dataset, Split, load_dataset
+from nerface.data.dataset import SPLITS, Dataset, Split
 from nerface.data.seed_layout import read_split
 from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
@@ -24,7 +24,7 @@ from nerface.interop.seed_config import SeedConfig, read_seed_config
 from nerface.interop.seed_file import LEVELS, SeedFile, read_seed_file
 from nerface.interop.seed_models import SeedModel, model_of_tensors, tensor_names
 from nerface.progress import SILENT, Progress
-from nerface.training.begin import describe
+from nerface.training.begin import describe, load_for
 
 LEVEL_TOLERANCE = 1e-3  # of a level: float32 holds a level divided by 255 to about 1e-5
 OURS = ".safetensors"
@@ -63,17 +63,8 @@ def open_seed(
     stored = load_checkpoint(find_checkpoint(checkpoint), device) if ours else read_seed_file(checkpoint)
     run = stored.config if isinstance(stored, Checkpoint) else adapted(seed.run, stored, settings)
     # What a checkpoint of ours was trained on counts more than the config, and the user's own settings most.
-    data = override(run, list(settings)).data if ours else seed.run.data
-    dataset = load_dataset(
-        folder,
-        half_res=data.half_res,
-        test_skip=data.test_skip,
-        train_share=data.train_share,
-        white_background=data.white_background,
-        splits=_shortest(folder) if splits is None else splits,
-        background_required=run.avatar.background == "plate",
-        progress=progress,
-    )
+    wanted = replace(run, data=override(run, list(settings)).data) if ours else run
+    dataset = load_for(wanted, folder, progress, splits=_shortest(folder) if splits is None else splits)
     seed = replace(seed, run=run)
     if isinstance(stored, SeedFile):
         stored = checkpoint_of(stored, seed, dataset, device)

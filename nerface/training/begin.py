@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 
 from nerface.checkpoint import (
     Checkpoint,
@@ -20,14 +20,14 @@ from nerface.checkpoint import (
     versions,
 )
 from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
-from nerface.data.dataset import Dataset, Split, load_dataset
+from nerface.data.dataset import SPLITS, Dataset, load_dataset
 from nerface.driving.limits import seen_angles
 from nerface.errors import UserError
+from nerface.evaluation.still import best_still_image
 from nerface.fields import Avatar, Subject, build_avatar
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
 
-MEAN_PICTURES = 500  # that a mean picture is made of, evenly chosen
 # What each optimiser remembers of a parameter.
 STATES = {
     "Adam": {"step", "exp_avg", "exp_avg_sq"},
@@ -42,16 +42,27 @@ STATES = {
 FUSED = ("Adam", "AdamW")  # the optimisers with one kernel for all parameters on CUDA
 
 
-def load_for(config: RunConfig, folder: Path | str, progress: Progress = SILENT) -> Dataset:
-    """The dataset in `folder` as a run of `config` wants it; errors as `load_dataset`."""
-    data = config.data
+def load_for(
+    config: RunConfig,
+    folder: Path | str,
+    progress: Progress = SILENT,
+    *,
+    splits: Sequence[str] = SPLITS,
+    background_required: bool | None = None,
+) -> Dataset:
+    """The dataset in `folder` as a run of `config` wants it; errors as `load_dataset`.
+
+    A plate is required where the avatar is drawn over one, unless `background_required` says otherwise.
+    """
+    data, drawn_over = config.data, config.avatar.background == "plate"
     return load_dataset(
         folder,
         half_res=data.half_res,
         test_skip=data.test_skip,
         train_share=data.train_share,
         white_background=data.white_background,
-        background_required=config.avatar.background == "plate",
+        splits=splits,
+        background_required=drawn_over if background_required is None else background_required,
         progress=progress,
     )
 
@@ -135,17 +146,8 @@ def _fresh(dataset: Dataset, config: RunConfig, subject: Subject) -> Avatar:
     elif config.avatar.background == "plate":
         raise UserError(f"{dataset.root} has no background plate: add bg/00050.png, or train without one")
     if avatar.trained_background is not None:  # as the seed begins it (spec 4.7)
-        avatar.trained_background.data = torch.from_numpy(mean_picture(dataset.train)).float() / 255.0
+        avatar.trained_background.data = torch.from_numpy(best_still_image(dataset.train)).float() / 255.0
     return avatar
-
-
-def mean_picture(split: Split) -> UInt8[np.ndarray, "height width 3"]:
-    """The mean of a split's pictures (of at most `MEAN_PICTURES` of them)."""
-    rows = np.unique(np.linspace(0, len(split) - 1, min(len(split), MEAN_PICTURES)).round().astype(int))
-    total = np.zeros(split.images.shape[1:], dtype=np.float64)
-    for row in rows:
-        total += split.images[row]
-    return np.rint(total / len(rows)).astype(np.uint8)
 
 
 def _check_start(start: Checkpoint, config: RunConfig, subject: Subject) -> None:

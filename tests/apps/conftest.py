@@ -16,6 +16,7 @@ from nerface.weights import WeightPaths
 from tests.apps.calls import Answer, nerface
 from tests.capture.clips import write_clip
 from tests.data.make import write_tiny_dataset
+from tests.interop.seed_made import write_toy
 from tests.toys import toy_run
 
 FRAMES = 24
@@ -77,6 +78,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = load_dataset(write_tiny_dataset(folder / "person"))
     train(dataset, folder / "run", toy_run(steps=2))
     return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a config of the seed's form, its dataset and a checkpoint of it."""
+    write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -20,16 +20,7 @@ from tests.interop.seed_made import (
     seed_config,
     write_checkpoint,
     write_config,
-    write_toy,
 )
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a config of the seed's form, its dataset and a checkpoint of it."""
-    write_toy(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def _convert(*words):

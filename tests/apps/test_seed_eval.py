@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-
-import pytest
 
 from nerface.data.images import read_image
 from tests.apps.calls import check_refused, nerface
-from tests.interop.seed_made import write_toy
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a config of the seed's form, its dataset and a checkpoint of it."""
-    write_toy(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def _eval(*words):

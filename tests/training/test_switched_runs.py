@@ -40,7 +40,7 @@ def learnt_plate(run: Path, dataset: Dataset) -> float:
 def test_a_known_background_is_learned(factor, tmp_path, monkeypatch):
     """F13: from grey to the plate that is in every picture beside the head, supervised or not."""
     dataset = load_dataset(write_tiny_dataset(tmp_path / "person"))
-    monkeypatch.setattr(begin, "mean_picture", lambda split: np.full(split.images.shape[1:], 128, dtype=np.uint8))
+    monkeypatch.setattr(begin, "best_still_image", lambda split: np.full(split.images.shape[1:], 128, dtype=np.uint8))
     config = switched(toy_run(steps=150, rays=256, learning_rate=2e-2, log_every=150), ["trainable_background"])
     config = replace(config, training=replace(config.training, background_penalty=factor))
     train(dataset, tmp_path / "short", replace(config, training=replace(config.training, steps=1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     """An avatar on a dataset."""
     from nerface.apps.jobs import device_of
     from nerface.checkpoint import find_checkpoint, load_checkpoint
-    from nerface.data import load_dataset
+    from nerface.training.begin import load_for
 
     if options.avatar is None or options.dataset is None or options.output is None:
         raise UserError("name what to measure: AVATAR DATASET -o FOLDER, or --config FILE --checkpoint FILE")
@@ -84,16 +85,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise UserError("--checkpoint and --basedir belong to --config: name AVATAR and DATASET without them")
     refuse_existing(options.output)
     stored = load_checkpoint(find_checkpoint(options.avatar), device_of(options))
-    data, plated = stored.config.data, stored.config.avatar.background == "plate"
-    dataset = load_dataset(
-        options.dataset,
-        half_res=options.half_res or data.half_res,
-        test_skip=data.test_skip,
-        train_share=data.train_share,
-        white_background=data.white_background,
-        background_required=options.plate == "dataset" or (plated and options.plate == "auto"),
-        progress=console,
-    )
+    config = stored.config
+    if options.half_res:
+        config = replace(config, data=replace(config.data, half_res=True))
+    required = {"dataset": True, "avatar": False, "auto": None}[options.plate]
+    dataset = load_for(config, options.dataset, console, background_required=required)
     options.latent = options.latent or "mean"
     stored.avatar.chunk_samples = options.chunk
     return evaluate_job(stored.avatar.eval(), dataset, options.output, evaluation_options(options), console)
