@@ -65,12 +65,18 @@ SWITCHES: dict[str, Switch] = {
 }
 
 
-def switched(config: RunConfig, names: Sequence[str]) -> RunConfig:
-    """`config` with the named switches turned, in order; `UserError` for a name that is none."""
+def switch_settings(names: Sequence[str]) -> list[str]:
+    """The settings ("name=value") of the named switches, in order; `UserError` for a name that is none."""
+    settings: list[str] = []
     for name in names:
         if name not in SWITCHES:
             near: list[Any] = difflib.get_close_matches(name, SWITCHES, n=1)
             hint = f", did you mean '{near[0]}'?" if near else ""
             raise UserError(f"there is no switch '{name}'{hint} (known: {', '.join(SWITCHES)})")
-        config = override(config, list(SWITCHES[name].settings))
-    return config
+        settings += SWITCHES[name].settings
+    return settings
+
+
+def switched(config: RunConfig, names: Sequence[str]) -> RunConfig:
+    """`config` with the named switches turned, in order; errors as `switch_settings`."""
+    return override(config, switch_settings(names))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from nerface.config import RunConfig, override
 from nerface.files import read_json
 from nerface.precision import pick_device
 from nerface.presets import capture_size, preset
-from nerface.switches import switched
+from nerface.switches import switch_settings
 
 if TYPE_CHECKING:
     from nerface.capture import CaptureOptions, CaptureReport
@@ -28,10 +27,13 @@ def device_of(options: argparse.Namespace) -> torch.device:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """The preset with the user's changes."""
-    config = override(switched(preset(options.preset), options.switch), options.set)
-    if not options.half_res:
-        return config
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, half_res=True))
+    return override(preset(options.preset), settings_of(options))
+
+
+def settings_of(options: argparse.Namespace) -> list[str]:
+    """All that the user changes of a configuration, as "name=value"."""
+    half = ["data.half_res=true"] if options.half_res else []
+    return [*switch_settings(options.switch), *options.set, *half]
 
 
 def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOptions:

@@ -123,6 +123,7 @@ def _plan(options: argparse.Namespace, device: torch.device, console: Console) -
 
 def _seed_plan(options: argparse.Namespace, device: torch.device, console: Console) -> Plan:
     """A config of the seed's form, with the user's changes, from the beginning or from a checkpoint."""
+    from nerface.apps.jobs import settings_of
     from nerface.checkpoint import find_training_checkpoint, load_checkpoint
     from nerface.config import override
     from nerface.interop.seed_checkpoint import adapted, checkpoint_of, is_ours
@@ -135,7 +136,7 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
     if options.basedir is not None and options.dataset is not None:
         raise UserError("DATASET and --basedir both name the dataset: give one of them")
     seed, file = read_seed_config(options.config), options.load_checkpoint
-    settings = _settings(options)
+    settings = settings_of(options)
     seed = replace(seed, run=override(seed.run, settings))
     output = options.output or seed.run_folder()
     if not options.resume:
@@ -165,13 +166,3 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
     )
     run = override(replace(seed.run, avatar=avatar, data=start.config.data), settings)
     return Plan(run, load_for(run, folder, console), output, start)
-
-
-def _settings(options: argparse.Namespace) -> list[str]:
-    """All that the user changes, as "name=value"."""
-    from nerface.presets import paper
-    from nerface.switches import SWITCHES, switched
-
-    switched(paper(), options.switch)  # tells a name that is none
-    changes = [setting for name in options.switch for setting in SWITCHES[name].settings]
-    return [*changes, *options.set, *(["data.half_res=true"] if options.half_res else [])]
