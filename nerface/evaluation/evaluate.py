@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nerface.data.dataset import Dataset, Split
+from nerface.data.still import best_still_image
 from nerface.errors import UserError
 from nerface.evaluation.artist import PLATES, Artist, Manner
 from nerface.evaluation.backbones import LpipsFiles
@@ -17,7 +18,6 @@ from nerface.evaluation.evidence import Evidence, Kept
 from nerface.evaluation.frames import Examiner, FrameScores
 from nerface.evaluation.outputs import OUTPUTS
 from nerface.evaluation.perceptual import open_judge
-from nerface.evaluation.still import best_still_image
 from nerface.evaluation.tables import Summary, write_frames_csv, write_summary
 from nerface.evaluation.timing import Timing, timing
 from nerface.fields.base import Avatar

@@ -21,9 +21,9 @@ from nerface.checkpoint import (
 )
 from nerface.config import RunConfig, TrainingConfig, first_difference, to_json
 from nerface.data.dataset import SPLITS, Dataset, load_dataset
+from nerface.data.still import best_still_image
 from nerface.driving.limits import seen_angles
 from nerface.errors import UserError
-from nerface.evaluation.still import best_still_image
 from nerface.fields import Avatar, Subject, build_avatar
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress

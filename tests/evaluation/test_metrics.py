@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from nerface.data.still import best_still_image
 from nerface.evaluation.metrics import Comparison, psnr_from
-from nerface.evaluation.still import best_still_image
 
 
 def flat(value: int, height: int = 20, width: int = 30) -> np.ndarray:
