@@ -47,8 +47,10 @@ class TrainingConfig:
     `latent_penalty` times the norm of each latent code in use (`latent_penalty_form` "squared": its square, the paper's
     weight decay); with a learned background, `background_penalty` times its squared error where rays reach it; and,
     where the dataset has person masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace:
-    it keeps density off the backdrop). Pose corrections learn with `pose_learning_rate`, decaying likewise. A line is
-    logged every `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision`
+    it keeps density off the backdrop). Pose corrections learn with `pose_learning_rate`, gains of colour with
+    `colour_learning_rate`, decaying likewise; `pose_penalty` and `colour_penalty` weigh the square of each, in units of
+    what is usual (`nerface.training.corrections`); what changes more slowly than in `drift_period` seconds is taken out
+    of pose corrections, so that they cannot move the frame of reference. A line is logged every `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision`
     is "auto" (bf16 on CUDA), "fp32" or "bf16".
     """
 
@@ -64,6 +66,10 @@ class TrainingConfig:
     background_penalty: float = 0.0
     mask_penalty: float = 0.0
     pose_learning_rate: float = 1e-4
+    pose_penalty: float = 1e-5
+    drift_period: float = 8.0
+    colour_learning_rate: float = 1e-4
+    colour_penalty: float = 1e-5
     inside_weight: float = 0.9
     inside_share: float | None = None
     log_every: int = 100
@@ -78,7 +84,7 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
         if self.rays < self.frames:
             raise ValueError(f"rays must be at least frames, one of each: {self.rays} rays of {self.frames} frames")
-        for name in ("learning_rate", "decay_factor", "pose_learning_rate"):
+        for name in ("learning_rate", "decay_factor", "pose_learning_rate", "colour_learning_rate", "drift_period"):
             if getattr(self, name) <= 0.0:
                 raise ValueError(f"{name} must be greater than 0: {getattr(self, name)}")
         if self.precision not in PRECISIONS:

@@ -62,6 +62,8 @@ SWITCHES: dict[str, Switch] = {
     ),
     "seed_directions": Switch("(d_z, near, far) as the view direction, as released", ("avatar.direction=z_near_far",)),
     "refine_poses": Switch("a small rigid correction per training frame is learned", ("avatar.refine_poses=true",)),
+    "given_poses": Switch("poses of training frames stay as the dataset gives them", ("avatar.refine_poses=false",)),
+    "given_colours": Switch("no gains of colour per training frame", ("avatar.refine_colours=false",)),
 }
 
 

@@ -24,7 +24,14 @@ FIELD = FieldConfig(
     position_frequencies=4,
     direction_frequencies=2,
 )
-AVATAR = PaperConfig(coarse=FIELD, fine=FIELD, sampling=SamplingConfig(coarse=4, fine=4), latent_channels=4)
+AVATAR = PaperConfig(
+    coarse=FIELD,
+    fine=FIELD,
+    sampling=SamplingConfig(coarse=4, fine=4),
+    latent_channels=4,
+    refine_poses=False,
+    refine_colours=False,
+)
 TRAINING = TrainingConfig(steps=12, rays=48, frames=2, log_every=4, validate_every=6, save_every=5, precision="fp32")
 
 

@@ -17,7 +17,14 @@ from nerface.data.cache import WHITE, Pixels, Reading, Sources, cache_folder, op
 from nerface.data.finder import Finder
 from nerface.data.images import halve, read_image, read_mask
 from nerface.data.parts import first_share
-from nerface.data.seed_layout import SplitTable, read_expression_names, read_index_map, read_intrinsics, read_split
+from nerface.data.seed_layout import (
+    ESTIMATED,
+    SplitTable,
+    read_expression_names,
+    read_index_map,
+    read_intrinsics,
+    read_split,
+)
 from nerface.errors import UserError
 from nerface.progress import SILENT, Progress
 from nerface.types import Camera, Frame, Intrinsics
@@ -43,7 +50,8 @@ class Split:
 
     `images` and `masks` are read-only maps of a file: take what is needed, never all at once. `sampling_boxes` is the
     seed's `bbox` (the whole image where missing); `head_boxes` is stored or estimated. `source_frames` are -1 and
-    `timestamps` NaN where unknown; `names` are the `file_path`s.
+    `timestamps` NaN where unknown; `exposures` are gains of red, green and blue relative to the plate (1 where
+    unknown); `names` are the `file_path`s.
     """
 
     camera_to_head: Float[np.ndarray, "frames 4 4"]
@@ -54,6 +62,7 @@ class Split:
     masks: UInt8[np.ndarray, "frames height width"] | None
     source_frames: Int[np.ndarray, " frames"]
     timestamps: Float[np.ndarray, " frames"]
+    exposures: Float[np.ndarray, "frames 3"]
     names: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -83,9 +92,10 @@ class Dataset:
 
     `background` [H, W, 3] is the plate (None only where the caller allowed that), `background_unseen` [H, W] marks
     where no training frame ever showed it (nowhere, if that is not stored). `index_map` [N, 2] gives the temporal frame
-    number and the row of the train split (or -1).
-    `head_units_per_cm` and `frame_rate` (Hz) are None where not stored; `source` is capture's note on the video.
-    `head_boxes_stored` is False where head boxes were estimated from poses and training boxes.
+    number and the row of the train split (or -1). `head_units_per_cm` and `frame_rate` (Hz) are None where not stored;
+    `source` is capture's note on the video. `head_boxes_stored` is False where head boxes were estimated from poses and
+    training boxes; `poses_estimated` is True where the dataset says that its poses were tracked in a video, so that
+    training may refine them.
     """
 
     root: Path
@@ -100,6 +110,7 @@ class Dataset:
     head_units_per_cm: float | None
     source: Mapping[str, Any]
     head_boxes_stored: bool
+    poses_estimated: bool = False
 
     @property
     def train(self) -> Split:
@@ -165,6 +176,7 @@ def load_dataset(
         head_units_per_cm=units.get("head_units_per_cm") if isinstance(units, dict) else None,
         source=reference.meta.get("source") or {},
         head_boxes_stored=not any(np.isnan(tables[name].head_boxes).any() for name in splits),
+        poses_estimated=reference.meta.get("poses") == ESTIMATED,
     )
 
 
@@ -301,5 +313,6 @@ def _split(table: SplitTable, pixels: Pixels, reference: SplitTable, stored: Int
         masks=pixels.masks,
         source_frames=table.source_frames,
         timestamps=table.timestamps,
+        exposures=table.exposures,
         names=table.names,
     )

@@ -1,8 +1,8 @@
 """Reads the JSON files of a dataset in the seed's layout (NeRFace's `load_flame`), with our extra keys where present.
 
 Top level: `intrinsics` [fx, fy, cx, cy] (or `camera_angle_x`), `frames`; ours: `expression_names`, `expression_stats`,
-`frame_rate`, `units`, `source`, `background_unseen`. Per frame: `file_path`, `transform_matrix`, `expression`, `bbox`;
-ours: `head_box`, `source_frame`, `timestamp`, `mask_path`.
+`frame_rate`, `units`, `source`, `background_unseen`, `poses`. Per frame: `file_path`, `transform_matrix`, `expression`,
+`bbox`; ours: `head_box`, `source_frame`, `timestamp`, `mask_path`, `exposure`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nerface.files import read_json
 from nerface.types import Intrinsics
 
 INDEX_MAP = "index_map.npy"
+ESTIMATED = "estimated"  # the value of `poses` where they were tracked in a video: training may refine them
 LARGEST_NUMBER = 2**53  # of a frame: beyond it a float does not count any more
 LEAST_VOLUME = 1e-9  # determinant of a pose that can be undone
 
@@ -31,7 +32,8 @@ class SplitTable:
     """What one `transforms_*.json` says, in arrays: everything of a split but its pixels.
 
     `sampling_boxes` are the seed's `bbox`; `head_boxes` rows are NaN where the key is missing; `mask_paths` is None
-    unless every frame names one.
+    unless every frame names one; `exposures` are gains of red, green and blue relative to the plate, 1 where not
+    stored.
     """
 
     file: Path
@@ -43,6 +45,7 @@ class SplitTable:
     head_boxes: Float[np.ndarray, "frames 4"]
     source_frames: Int[np.ndarray, " frames"]
     timestamps: Float[np.ndarray, " frames"]
+    exposures: Float[np.ndarray, "frames 3"]
     meta: Mapping[str, Any]
 
     def __len__(self) -> int:
@@ -60,6 +63,7 @@ class SplitTable:
             head_boxes=self.head_boxes[kept],
             source_frames=self.source_frames[kept],
             timestamps=self.timestamps[kept],
+            exposures=self.exposures[kept],
         )
 
     def where(self, row: int) -> str:
@@ -100,6 +104,7 @@ def read_split(folder: Path, split: str, stride: int = 1) -> SplitTable:
         head_boxes=_stack([frame.head_box for frame in parsed], (4,)),
         source_frames=np.array([frame.source_frame for frame in parsed], dtype=np.int64),
         timestamps=np.array([frame.timestamp for frame in parsed], dtype=np.float64),
+        exposures=_stack([frame.exposure for frame in parsed], (3,)),
         meta={key: value for key, value in meta.items() if key != "frames"},
     )
 
@@ -114,6 +119,7 @@ class _ParsedFrame:
     head_box: np.ndarray
     source_frame: int
     timestamp: float
+    exposure: np.ndarray
 
 
 def _stack(rows: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
@@ -149,6 +155,7 @@ def _parse_frame(file: Path, row: int, frame: Any) -> _ParsedFrame:
         head_box=_box(where, frame, "head_box", (math.nan,) * 4),
         source_frame=source_frame,
         timestamp=timestamp,
+        exposure=_exposure(where, frame),
     )
 
 
@@ -171,6 +178,15 @@ def _box(where: str, frame: Mapping[str, Any], key: str, missing: Sequence[float
     if box.shape != (4,) or box[0] > box[1] or box[2] > box[3]:
         raise UserError(f"{where}: '{key}' is not [row_min, row_max, col_min, col_max]")
     return box
+
+
+def _exposure(where: str, frame: Mapping[str, Any]) -> Float[np.ndarray, " 3"]:
+    if frame.get("exposure") is None:
+        return np.ones(3, dtype=np.float32)
+    gains = _numbers(where, frame, "exposure", finite=True)
+    if gains.shape != (3,) or not (gains > 0).all():
+        raise UserError(f"{where}: 'exposure' is not three gains above 0 (red, green, blue)")
+    return gains
 
 
 def read_intrinsics(table: SplitTable, width: int, height: int) -> Intrinsics:

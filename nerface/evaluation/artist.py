@@ -13,12 +13,14 @@ from torch import Tensor
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
 from nerface.evaluation.latents import LatentCodes
+from nerface.evaluation.refined_poses import refined_pose
 from nerface.fields.base import Avatar
 from nerface.fields.pose_correction import corrected
 from nerface.rendering.sequence import draw_view
 from nerface.types import Camera, Condition, Frame, Rendering
 
 PLATES = ("auto", "dataset", "avatar")
+POSES = ("captured", "refined")
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,19 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Manner:
-    """How frames are drawn: `latent` and `plate` as in `EvaluationOptions`, `precision` of `nerface.precision`."""
+    """How frames are drawn: all but `precision` (of `nerface.precision`) as in `EvaluationOptions`."""
 
     latent: str
     plate: str
     precision: str
+    poses: str = "captured"
 
 
 class Artist:
     """Draws frames of `split`, each over the same backdrop. The avatar is put into evaluation mode meanwhile."""
 
     def __init__(self, avatar: Avatar, dataset: Dataset, split: str, manner: Manner) -> None:
-        self.avatar, self.intrinsics, self.precision = avatar, dataset.intrinsics, manner.precision
+        self.avatar, self.intrinsics, self.manner = avatar, dataset.intrinsics, manner
         self.codes = LatentCodes(manner.latent, avatar, dataset, split)
         self.background = plate_for(avatar, dataset, manner.plate)
         self.poses = torch.from_numpy(np.array(dataset.splits[split].camera_to_head))
@@ -55,15 +58,17 @@ class Artist:
 
     def draw(self, index: int, frame: Frame) -> Drawing:
         """Frame `index` of the split. Raises `UserError` where the avatar gives a colour that is no number."""
-        start = time.perf_counter()
-        device = self.avatar.device
+        device, precision = self.avatar.device, self.manner.precision
         camera = Camera(self.intrinsics, self.poses[index].to(device))
         expression = torch.from_numpy(frame.expression.copy()).to(device)
         condition = Condition(expression, self.codes.code(index), self.background)
         training = self.avatar.training
         self.avatar.eval()
+        if self.manner.poses == "refined":
+            camera = Camera(self.intrinsics, refined_pose(self.avatar, camera, condition, frame, precision))
+        start = time.perf_counter()
         try:
-            rendering, picture = draw_view(self.avatar, camera, condition, self.precision)
+            rendering, picture = draw_view(self.avatar, camera, condition, precision)
         except UserError as error:
             raise UserError(f"frame {frame.name}: {error}") from None
         finally:

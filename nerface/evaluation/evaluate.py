@@ -12,7 +12,7 @@ from pathlib import Path
 from nerface.data.dataset import Dataset, Split
 from nerface.data.still import best_still_image
 from nerface.errors import UserError
-from nerface.evaluation.artist import PLATES, Artist, Manner
+from nerface.evaluation.artist import PLATES, POSES, Artist, Manner
 from nerface.evaluation.backbones import LpipsFiles
 from nerface.evaluation.evidence import Evidence, Kept
 from nerface.evaluation.frames import Examiner, FrameScores
@@ -24,23 +24,30 @@ from nerface.fields.base import Avatar
 from nerface.files import whole_folder
 from nerface.progress import SILENT, Progress
 
+POSES_IN_WORDS = {
+    "captured": "as the dataset gives them",
+    "refined": "found anew on each of these frames with the field frozen: no prediction of new frames",
+}
+
 
 @dataclass(frozen=True)
 class EvaluationOptions:
     """What to draw and keep.
 
-    `latent`: "mean" of the training codes, "zero", "frame:K" (row K of the train split), "video:K" (temporal frame K
-    of the video, by `index_map.npy`; the seed's evaluator uses video:10), or "per-frame" (each training frame its own;
-    for the split "train" alone). `plate` is the backdrop: the "dataset"'s, the "avatar"'s own, or "auto" (the avatar's
-    where it learned one, else the dataset's). `frames` limits how many frames are drawn. `outputs` are further pictures
-    to keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where LPIPS finds its networks. `precision` is
-    that of `nerface.precision`. `replace` allows the folder to hold an earlier evaluation, which is removed once the
-    new one is whole.
+    `latent`: "mean" of the training codes, "zero", "frame:K" (row K of the train split), "video:K" (temporal frame K of
+    the video, by `index_map.npy`; the seed's evaluator uses video:10), or "per-frame" (each training frame its own; for
+    the split "train" alone). `plate` is the backdrop: the "dataset"'s, the "avatar"'s own, or "auto" (the avatar's
+    where it learned one, else the dataset's). `poses`: "captured", as the dataset gives them, or "refined", found anew
+    on each frame with the avatar frozen (`nerface.evaluation.refined_poses`). `frames` limits how many frames are
+    drawn. `outputs` are further pictures to keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where
+    LPIPS finds its networks. `precision` is that of `nerface.precision`. `replace` allows the folder to hold an earlier
+    evaluation, which is removed once the new one is whole.
     """
 
     split: str = "test"
     latent: str = "mean"
     plate: str = "auto"
+    poses: str = "captured"
     save_images: bool = True
     video: bool = True
     outputs: tuple[str, ...] = ()
@@ -52,6 +59,8 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if self.plate not in PLATES:
             raise ValueError(f"plate must be one of {', '.join(PLATES)}: {self.plate}")
+        if self.poses not in POSES:
+            raise ValueError(f"poses must be one of {', '.join(POSES)}: {self.poses}")
         if not set(self.outputs) <= set(OUTPUTS):
             raise ValueError(f"outputs must be among {', '.join(OUTPUTS)}: {', '.join(self.outputs)}")
 
@@ -96,7 +105,8 @@ def evaluate(
             f"{dataset.root} has other expression channels ({len(dataset.expression_names)}) than those this avatar "
             f"was trained on ({len(avatar.expression_names)}): evaluate it on a dataset of the same capture"
         )
-    artist = Artist(avatar, dataset, options.split, Manner(options.latent, options.plate, options.precision))
+    manner = Manner(options.latent, options.plate, options.precision, options.poses)
+    artist = Artist(avatar, dataset, options.split, manner)
     still = best_still_image(dataset.train) if "train" in dataset.splits else None
     examiner = Examiner(dataset, open_judge(options.lpips, avatar.device), still)
     total = len(split) if options.frames is None else min(options.frames, len(split))
@@ -133,6 +143,7 @@ def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, tota
         "frames_asked": options.frames,
         "latent": options.latent,
         "plate": options.plate,
+        "poses": POSES_IN_WORDS[options.poses],
         "image_size": [dataset.intrinsics.width, dataset.intrinsics.height],
         "head_boxes": "stored" if dataset.head_boxes_stored else "estimated from training boxes and poses",
         "never_seen_share": float(dataset.background_unseen.mean()),

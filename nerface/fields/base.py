@@ -57,12 +57,13 @@ class PixelBatch:
 class Avatar(nn.Module, ABC):
     """A person that can be drawn from any camera under any condition.
 
-    Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the
-    plate `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
+    Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the plate
+    `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
     `trained_background` [H, W, 3], a plate that is learned. `pose_corrections` [train frames, 6], where there are some,
-    move the cameras of training frames (`nerface.fields.pose_correction`). `chunk_samples` bounds how many samples are
-    in flight while pictures are drawn (None: what suits the device). `has_backdrop` is False where the field paints
-    what is behind the person too, so that no plate is ever seen.
+    move the cameras of training frames (`nerface.fields.pose_correction`); `colour_corrections` [train frames, 3] are
+    the logarithms of the gains with which a training frame's camera recorded red, green and blue. `chunk_samples`
+    bounds how many samples are in flight while pictures are drawn (None: what suits the device). `has_backdrop` is
+    False where the field paints what is behind the person too, so that no plate is ever seen.
     """
 
     subject: Subject
@@ -71,6 +72,7 @@ class Avatar(nn.Module, ABC):
     background_unseen: Tensor
     trained_background: nn.Parameter | None
     pose_corrections: nn.Parameter | None
+    colour_corrections: nn.Parameter | None
     chunk_samples: int | None = None
     has_backdrop: bool = True
 
@@ -86,6 +88,22 @@ class Avatar(nn.Module, ABC):
         self.register_buffer("background_unseen", torch.zeros(size, dtype=torch.bool))
         self.register_parameter("trained_background", None)
         self.register_parameter("pose_corrections", None)
+        self.register_parameter("colour_corrections", None)
+
+    def add_corrections(self, *, poses: bool, colours: bool) -> None:
+        """Give the avatar corrections of its training frames, all of them nothing yet."""
+        frames = self.subject.train_frames
+        if poses:
+            self.pose_corrections = nn.Parameter(torch.zeros(frames, 6))
+        if colours:
+            self.colour_corrections = nn.Parameter(torch.zeros(frames, 3))
+
+    def recorded(self, colour: Float[Tensor, "pixels 3"], frames: Int[Tensor, " frames"]) -> Float[Tensor, "pixels 3"]:
+        """Rendered colours as the camera recorded them in training `frames`, the same number of pixels of each."""
+        if self.colour_corrections is None:
+            return colour
+        gains = self.colour_corrections[frames].exp()
+        return colour * gains.repeat_interleave(colour.shape[0] // frames.shape[0], dim=0)
 
     @property
     def device(self) -> torch.device:

@@ -39,8 +39,11 @@ class PaperConfig:
     feeds by accident (spec 0.1): the third component of the un-normalised ray direction, near and far.
 
     `background`: "plate" puts the dataset's plate behind the last sample, "trainable" a picture that is learned, "none"
-    leaves the last sample the colour that the field gives it. `refine_poses` learns a rigid correction per training
-    frame.
+    leaves the last sample the colour that the field gives it.
+
+    `refine_poses` learns a small rigid correction per training frame, `refine_colours` small gains of its three
+    colours; None leaves it to the dataset: on where its poses were tracked in a video or its exposures measured, off
+    elsewhere.
     """
 
     coarse: FieldConfig = field(default_factory=FieldConfig)
@@ -52,7 +55,8 @@ class PaperConfig:
     use_latent: bool = True
     direction: str = "view"
     background: str = "plate"
-    refine_poses: bool = False
+    refine_poses: bool | None = None
+    refine_colours: bool | None = None
 
     def __post_init__(self) -> None:
         choices = {"expression_input": EXPRESSION_INPUTS, "direction": DIRECTIONS, "background": BACKGROUNDS}
@@ -76,8 +80,7 @@ class PaperAvatar(Avatar):
         self.has_backdrop = config.background != "none"
         if config.background == "trainable":
             self.trained_background = nn.Parameter(torch.zeros(self.background.shape))
-        if config.refine_poses:
-            self.pose_corrections = nn.Parameter(torch.zeros(subject.train_frames, 6))
+        self.add_corrections(poses=bool(config.refine_poses), colours=bool(config.refine_colours))
         self.register_buffer("expression_mean", torch.tensor(subject.expression_mean), persistent=False)
         spread = torch.tensor(subject.expression_std).clamp(min=SPREAD_FLOOR)
         self.register_buffer("expression_spread", spread, persistent=False)

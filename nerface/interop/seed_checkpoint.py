@@ -174,6 +174,7 @@ def _subject(dataset: Dataset, file: SeedFile) -> Subject:
         masks=None,
         source_frames=table.source_frames,
         timestamps=table.timestamps,
+        exposures=table.exposures,
         names=table.names,
     )
     subject = describe(replace(dataset, splits={"train": poses}))

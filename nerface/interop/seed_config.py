@@ -180,6 +180,8 @@ def _avatar(settings: Settings, coarse: SeedModel, fine: SeedModel | None) -> Pa
         fine=first if fine is None else _field(settings, fine),
         sampling=sampling,
         expression_input=coarse.expression_input,
+        refine_poses=False,
+        refine_colours=False,
     )
 
 

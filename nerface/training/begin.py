@@ -67,6 +67,14 @@ def load_for(
     )
 
 
+def decided(config: RunConfig, dataset: Dataset) -> RunConfig:
+    """`config` with what it leaves to the dataset decided: whether poses and colours of frames are corrected."""
+    avatar, measured = config.avatar, bool((dataset.train.exposures != 1.0).any())
+    poses = dataset.poses_estimated if avatar.refine_poses is None else avatar.refine_poses
+    colours = measured if avatar.refine_colours is None else avatar.refine_colours
+    return dataclasses.replace(config, avatar=dataclasses.replace(avatar, refine_poses=poses, refine_colours=colours))
+
+
 def describe(dataset: Dataset) -> Subject:
     """What an avatar trained on `dataset` remembers of it."""
     train_split, stats = dataset.splits["train"], dataset.expression_stats
@@ -93,10 +101,14 @@ def make_optimizer(avatar: Avatar, settings: TrainingConfig) -> torch.optim.Opti
 
     `share` of each group is its part of the scheduled learning rate.
     """
-    poses = avatar.pose_corrections
-    groups = [{"params": [one for one in avatar.parameters() if one is not poses], "share": 1.0}]
-    if poses is not None:
-        groups.append({"params": [poses], "share": settings.pose_learning_rate / settings.learning_rate})
+    special = [
+        (avatar.pose_corrections, settings.pose_learning_rate),
+        (avatar.colour_corrections, settings.colour_learning_rate),
+    ]
+    apart = [(one, rate) for one, rate in special if one is not None]
+    rest = [one for one in avatar.parameters() if all(one is not other for other, _ in apart)]
+    groups = [{"params": rest, "share": 1.0}]
+    groups += [{"params": [one], "share": rate / settings.learning_rate} for one, rate in apart]
     fused = {"fused": True} if avatar.device.type == "cuda" and settings.optimizer in FUSED else {}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, settings.optimizer)(
         groups, lr=settings.learning_rate, **fused
@@ -147,6 +159,8 @@ def _fresh(dataset: Dataset, config: RunConfig, subject: Subject) -> Avatar:
         raise UserError(f"{dataset.root} has no background plate: add bg/00050.png, or train without one")
     if avatar.trained_background is not None:  # as the seed begins it (spec 4.7)
         avatar.trained_background.data = torch.from_numpy(best_still_image(dataset.train)).float() / 255.0
+    if avatar.colour_corrections is not None:
+        avatar.colour_corrections.data = torch.from_numpy(np.log(dataset.train.exposures))
     return avatar
 
 

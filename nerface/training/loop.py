@@ -18,7 +18,8 @@ from nerface.errors import UserError
 from nerface.fields import Avatar
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
-from nerface.training.begin import begin
+from nerface.training.begin import begin, decided
+from nerface.training.corrections import FrameCorrections
 from nerface.training.frames import FrameStore
 from nerface.training.log import RunLog, tensorboard_writer
 from nerface.training.losses import LOSSES, background_loss, colour_loss, latent_loss, mask_loss, psnr
@@ -63,13 +64,14 @@ def train(
     Raises `UserError` where the folder holds something already, or, with `resume`, anything but a run of the same
     configuration and dataset (a run stopped before it wrote anything begins), and where `start` does not fit them.
     """
-    device = torch.device(device)
+    device, config = torch.device(device), decided(config, dataset)
     settings = config.training
     if tensorboard:
         tensorboard_writer()  # before the run's folder is begun
     avatar, state, optimizer = begin(dataset, run, config, device, start, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
     frames = FrameStore(dataset, device, masks=settings.mask_penalty > 0)
+    corrections = FrameCorrections(dataset, settings, device)
     validation = Validation(dataset, device, settings.seed)
     step, seconds = state.step, state.seconds
     losses = [torch.tensor(row, device=device) for row in state.losses]
@@ -78,12 +80,13 @@ def train(
     clock, stopped = time.perf_counter(), False
     budget = math.inf if max_seconds is None else max_seconds
     while step < settings.steps and not (stopped := stop()) and seconds + time.perf_counter() - clock < budget:
-        losses.append(training_step(avatar, optimizer, frames, settings, step))
+        losses.append(training_step(avatar, optimizer, frames, corrections, settings, step))
         step += 1
         progress.advance(1)
         if step % settings.log_every == 0 or step == settings.steps:
             line, losses = _means(losses, settings, run, step), []
             seconds, clock = _lap(seconds, clock)
+            line |= corrections.figures(avatar)
             log.write({"step": step, **line, "lr": learning_rate(settings, step), "seconds": seconds})
             held_out = "" if log.validation is None else f", held out {log.validation:.2f}"
             progress.advance(0, f"PSNR {line['psnr']:.2f} dB{held_out}")
@@ -107,16 +110,21 @@ def train(
 
 
 def training_step(
-    avatar: Avatar, optimizer: torch.optim.Optimizer, frames: FrameStore, settings: TrainingConfig, step: int
+    avatar: Avatar,
+    optimizer: torch.optim.Optimizer,
+    frames: FrameStore,
+    corrections: FrameCorrections,
+    settings: TrainingConfig,
+    step: int,
 ) -> Float[torch.Tensor, " row"]:
     """One step of gradient descent; gives its row of `LOSSES` (detached, on the device)."""
     generator = torch.Generator(frames.device).manual_seed(settings.seed * 1_000_003 + step)
     batch = frames.draw(settings, generator)
     with autocast(frames.device, settings.precision):
         renderings = avatar.render_batch(batch, generator)
-    errors = [colour_loss(rendering.colour, batch.target) for rendering in renderings]
+    errors = [colour_loss(avatar.recorded(stage.colour, batch.frames), batch.target) for stage in renderings]
     code_loss = latent_loss(avatar.latent_codes[batch.frames], settings.latent_penalty_form)
-    loss = torch.stack(errors).sum() + settings.latent_penalty * code_loss
+    loss = torch.stack(errors).sum() + settings.latent_penalty * code_loss + corrections.penalty(avatar, batch.frames)
     bg_loss = torch.zeros_like(loss)
     if settings.background_penalty and avatar.trained_background is not None:
         shown = avatar.trained_background[batch.pixels[:, 0], batch.pixels[:, 1]]
@@ -130,6 +138,7 @@ def training_step(
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
+    corrections.settle(avatar)
     return torch.stack([loss, errors[0], errors[-1], code_loss, bg_loss]).detach()
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from nerface.interop.seed_config import read_seed_config
 from nerface.interop.seed_export import save_seed_checkpoint
 from nerface.rendering.volume import render_rays
 from nerface.training.begin import begin
+from nerface.training.corrections import FrameCorrections
 from nerface.training.frames import FrameStore
 from nerface.training.loop import training_step
 from nerface.types import Camera, Condition, Rays, Rendering, concatenate
@@ -226,7 +228,9 @@ def test_training_goes_on_from_the_official_checkpoint(official, shared, tmp_pat
     codes, weight = avatar.latent_codes.detach().clone(), avatar.state_dict()["fine.fc_rgb.weight"].clone()
     frames = FrameStore(opened.dataset, device)
     stored = float(torch.load(file, weights_only=True, map_location="cpu")["loss"].detach())
-    losses = [float(training_step(avatar, optimizer, frames, run.training, state.step + k)[0]) for k in range(2)]
+    corrections = FrameCorrections(opened.dataset, run.training, device)
+    step = partial(training_step, avatar, optimizer, frames, corrections, run.training)
+    losses = [float(step(state.step + k)[0]) for k in range(2)]
     print(f"stored loss {stored:.4f}, then {losses}")
     assert state.step == 3001
     assert all(stored / 5 < loss < 5 * stored for loss in losses)

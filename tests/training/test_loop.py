@@ -22,6 +22,7 @@ from nerface.fields.planes import PlanesConfig
 from nerface.presets import preset
 from nerface.training import loop
 from nerface.training.begin import make_optimizer
+from nerface.training.corrections import FrameCorrections
 from nerface.training.frames import FrameStore
 from nerface.training.log import read_log
 from nerface.training.loop import learning_rate, train, training_step
@@ -258,21 +259,26 @@ def test_validation_is_the_psnr_of_the_rendering(tiny_dataset):
     assert found == pytest.approx(-10 * np.log10(error), abs=1e-3)
 
 
+def step_of(avatar, optimizer, dataset, settings, step):
+    frames, corrections = FrameStore(dataset, avatar.device), FrameCorrections(dataset, settings, avatar.device)
+    return training_step(avatar, optimizer, frames, corrections, settings, step)
+
+
 def test_a_step_moves_only_the_latent_codes_in_use(tiny_dataset):
     avatar = avatar_for(tiny_dataset)
     settings = toy_run(latent_penalty=0.0).training
     optimizer = make_optimizer(avatar, settings)
     before = avatar.latent_codes.detach().clone()
-    training_step(avatar, optimizer, FrameStore(tiny_dataset, torch.device("cpu")), settings, 0)
+    step_of(avatar, optimizer, tiny_dataset, settings, 0)
     moved = (avatar.latent_codes != before).any(-1)
     assert int(moved.sum()) == settings.frames
 
 
 def test_every_step_and_every_seed_draws_anew(tiny_dataset):
-    store, losses = FrameStore(tiny_dataset, torch.device("cpu")), []
+    losses = []
     for seed, step in ((1, 0), (1, 1), (2, 0), (1, 0)):
         avatar, settings = avatar_for(tiny_dataset), toy_run(seed=seed).training
-        losses.append(float(training_step(avatar, make_optimizer(avatar, settings), store, settings, step)[0]))
+        losses.append(float(step_of(avatar, make_optimizer(avatar, settings), tiny_dataset, settings, step)[0]))
     assert len(set(losses)) == 3
     assert losses[0] == losses[3]
 
@@ -282,9 +288,9 @@ def test_the_latent_penalty_pulls_codes_to_zero(tiny_dataset):
     for penalty in (0.0, 10.0):
         avatar = avatar_for(tiny_dataset)
         settings = toy_run(latent_penalty=penalty, learning_rate=0.05).training
-        optimizer, store = make_optimizer(avatar, settings), FrameStore(tiny_dataset, torch.device("cpu"))
+        optimizer = make_optimizer(avatar, settings)
         for step in range(15):
-            training_step(avatar, optimizer, store, settings, step)
+            step_of(avatar, optimizer, tiny_dataset, settings, step)
         norms.append(float(avatar.latent_codes.detach().norm(dim=-1).mean()))
     assert norms[1] < 0.7 * norms[0]
 

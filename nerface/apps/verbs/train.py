@@ -163,6 +163,7 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
         use_expression=trained.use_expression,
         use_latent=trained.use_latent,
         refine_poses=trained.refine_poses,
+        refine_colours=trained.refine_colours,
     )
     run = override(replace(seed.run, avatar=avatar, data=start.config.data), settings)
     return Plan(run, load_for(run, folder, console), output, start)

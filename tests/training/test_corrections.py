@@ -1,0 +1,139 @@
+"""Corrections of single frames: what is learned, what is kept out, and what a dataset decides."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nerface.data import load_dataset
+from nerface.data.images import read_image, write_png
+from nerface.training.begin import decided
+from nerface.training.corrections import SHIFT_SIGMA, TURN_SIGMA, FrameCorrections, drift_basis
+from nerface.training.loop import train
+from tests.data.make import write_tiny_dataset
+from tests.toys import AVATAR, avatar_for, toy_run
+
+CPU = torch.device("cpu")
+
+
+def told(folder, **keys):
+    """The dataset with keys added to the head of every table."""
+    for file in folder.glob("transforms_*.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), **keys}))
+    return load_dataset(folder)
+
+
+def test_drift_is_what_changes_slowly():
+    times = np.sort(np.random.default_rng(0).uniform(0, 20, 300))
+    basis = drift_basis(times, period=8.0)
+    assert np.allclose(basis.T @ basis, np.eye(basis.shape[1]))
+
+    def left(signal):
+        rest = signal - basis @ (basis.T @ signal)
+        return np.linalg.norm(rest) / np.linalg.norm(signal)
+
+    assert left(np.ones(300)) < 1e-9
+    assert left(np.cos(np.pi * times / 20)) < 0.02  # half a wave over the clip
+    assert left(np.sin(2 * np.pi * times / 16 + 1.0)) < 0.15
+    assert left(np.sin(2 * np.pi * times / 2 + 1.0)) > 0.95
+    assert left(np.random.default_rng(1).normal(size=300)) > 0.95
+
+
+def test_a_short_or_single_moment_has_a_basis():
+    assert drift_basis(np.zeros(3), 8.0).shape == (3, 1)
+    assert drift_basis(np.array([0.0]), 8.0).shape == (1, 1)
+
+
+def test_training_takes_the_common_part_out(tiny_dataset, tmp_path):
+    avatar = replace(AVATAR, refine_poses=True)
+    trained = train(tiny_dataset, tmp_path / "run", toy_run(avatar, pose_learning_rate=1e-2)).avatar
+    twists = trained.pose_corrections.detach()
+    assert float(twists.abs().max()) > 1e-3  # something was learned
+    rules = FrameCorrections(tiny_dataset, toy_run().training, CPU)
+    assert float((rules.drift.T @ twists).abs().max()) < 1e-6
+    assert float(twists.mean(dim=0).abs().max()) < 1e-6
+    line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert line["pose_turn_deg"] > 0
+    assert line["pose_shift"] > 0
+
+
+def test_the_prior_is_one_at_a_usual_error(tiny_dataset):
+    avatar = avatar_for(tiny_dataset, replace(AVATAR, refine_poses=True, refine_colours=True))
+    rules = FrameCorrections(tiny_dataset, toy_run(pose_penalty=2.0, colour_penalty=0.5).training, CPU)
+    frames = torch.tensor([0, 2])
+    assert float(rules.penalty(avatar, frames).detach()) == 0
+    avatar.pose_corrections.data[:] = torch.tensor([TURN_SIGMA] * 3 + [SHIFT_SIGMA] * 3)
+    assert float(rules.penalty(avatar, frames).detach()) == pytest.approx(2.0)
+    avatar.pose_corrections.data[:] = 0
+    avatar.colour_corrections.data[0] = 0.02
+    assert float(rules.penalty(avatar, frames).detach()) == pytest.approx(0.25)
+
+
+def test_the_dataset_decides_unless_told(tmp_path):
+    open_run = toy_run(replace(AVATAR, refine_poses=None, refine_colours=None))
+    plain = load_dataset(write_tiny_dataset(tmp_path / "exact"))
+    assert decided(open_run, plain).avatar == replace(AVATAR, refine_poses=False, refine_colours=False)
+    tracked = told(write_tiny_dataset(tmp_path / "tracked"), poses="estimated")
+    assert decided(open_run, tracked).avatar.refine_poses is True
+    assert decided(toy_run(AVATAR), tracked).avatar.refine_poses is False  # the user said no
+
+
+def brightened(folder, gains):
+    """The dataset with training frames multiplied by gains, and the gains stored as capture stores them."""
+    file = folder / "transforms_train.json"
+    value = json.loads(file.read_text())
+    for frame, gain in zip(value["frames"], gains):
+        path = next(folder.glob(f"{frame['file_path']}.*"))
+        image = read_image(path) * np.array(gain)
+        write_png(path, image.clip(0, 255).round().astype(np.uint8))
+        frame["exposure"] = list(gain)
+    file.write_text(json.dumps(value))
+    return load_dataset(folder)
+
+
+def test_gains_of_frames_begin_as_captured_and_stay_out_of_pictures(tmp_path):
+    plain = load_dataset(write_tiny_dataset(tmp_path / "plain", frames=9))
+    gains = 0.6 + 0.05 * np.arange(3 * len(plain.train)).reshape(-1, 3) % 0.4
+    dataset = brightened(write_tiny_dataset(tmp_path / "bright", frames=9), gains.tolist())
+    config = decided(toy_run(replace(AVATAR, refine_poses=None, refine_colours=None), steps=1), dataset)
+    assert config.avatar.refine_colours is True
+    trained = train(dataset, tmp_path / "run", config).avatar
+    assert np.allclose(trained.colour_corrections.detach().exp(), gains, atol=1e-3)
+    colour = torch.rand(8, 3)
+    seen = trained.recorded(colour, torch.tensor([1, 3])).detach()
+    assert torch.allclose(seen[:4], colour[:4] * torch.tensor(gains[1], dtype=torch.float32), atol=1e-3)
+    assert torch.allclose(seen[4:], colour[4:] * torch.tensor(gains[3], dtype=torch.float32), atol=1e-3)
+
+
+def test_wrong_gains_are_mended(tmp_path):
+    """Half of the frames are darker than the dataset says: the pictures tell by how much."""
+    folder = write_tiny_dataset(tmp_path / "person", frames=9)
+    count = len(load_dataset(folder).train)
+    gains = np.where(np.arange(count)[:, None] % 2, 0.7, 1.0) * np.ones(3)
+    brightened(folder, gains.tolist())
+    text = (folder / "transforms_train.json").read_text()
+    value = json.loads(text)
+    for frame in value["frames"]:
+        frame["exposure"] = [1.0, 1.0, 1.0]
+    (folder / "transforms_train.json").write_text(json.dumps(value))
+    dataset = load_dataset(folder)
+    run = toy_run(replace(AVATAR, refine_colours=True), steps=150, learning_rate=3e-3, colour_learning_rate=2e-2)
+    trained = train(dataset, tmp_path / "run", run).avatar
+    learned = trained.colour_corrections.detach().exp().numpy()
+    ratio = learned[1::2].mean(axis=0) / learned[::2].mean(axis=0)
+    assert np.allclose(ratio, 0.7, atol=0.06)
+
+
+def test_a_gain_of_nothing_is_refused(tmp_path):
+    folder = write_tiny_dataset(tmp_path / "person")
+    file = folder / "transforms_train.json"
+    for wrong, words in (([1.0, 0.0, 1.0], "three gains above 0"), ([1.0, 1.0], "three gains above 0"), ("a", "array")):
+        value = json.loads(file.read_text())
+        value["frames"][0]["exposure"] = wrong
+        file.write_text(json.dumps(value))
+        with pytest.raises(Exception, match=words):
+            load_dataset(folder)
