@@ -1,7 +1,7 @@
 """What corrections of poses and colours are worth: refinement_steps.py DATASET OUT [--steps N] --run NAME:SETTINGS ...
 
-Each run trains the paper preset with its settings (comma-separated name=value), then draws the held-out frames twice:
-with their poses as captured, and with poses found anew on each frame with the field frozen. Prints a line and at the
+Each run trains the paper preset with its settings (comma-separated name=value), then draws the held-out frames with
+their poses as captured, less what training learned of the tracker's habit, and found anew with the field frozen. Prints a line and at the
 end a table in Markdown. Sharpness is the energy of fine detail (Laplacian) of the drawn pictures over that of the true
 ones, in the hair (upper quarter of the head box) and round the eyes (the band from 0.35 to 0.55 of its height).
 """
@@ -60,7 +60,8 @@ def measured(dataset: Dataset, given: argparse.Namespace, name: str, settings: s
     figures = FrameCorrections(dataset, config.training, result.avatar.device).figures(result.avatar)
     print(f"{name}: {result.state.step / result.state.seconds:.1f} steps/s, {last}", flush=True)
     cells = [last.split('"psnr": ')[1].split(",")[0][:5], f"{figures.get('pose_turn_deg', 0.0):.2f}"]
-    for poses in ("captured", "refined"):
+    wanted = ("captured", "learned", "refined") if "pose_turn_deg" in figures else ("captured", "refined")
+    for poses in wanted:
         options = EvaluationOptions(latent=given.latent, poses=poses, video=False)
         found = evaluate(result.avatar, dataset, folder / poses, options)
         sharp = sharpness(found, dataset)

@@ -41,22 +41,24 @@ class DataConfig:
 class TrainingConfig:
     """How a field is trained. The defaults are NeRFace's.
 
-    `rays` pixels a step, drawn from `frames` training frames, `inside_weight` the seed's 0.9 : 0.1 preference for the
-    head's box (or, with `inside_share`, exactly that share of them inside: the paper's 0.95); `optimizer`, by its name
-    in torch.optim, with `learning_rate` falling by `decay_factor` every `decay_steps`. Added to the loss are
-    `latent_penalty` times the norm of each latent code in use (`latent_penalty_form` "squared": its square, the paper's
-    weight decay); with a learned background, `background_penalty` times its squared error where rays reach it; and,
-    where the dataset has person masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace:
-    it keeps density off the backdrop). Pose corrections learn with `pose_learning_rate`, gains of colour with
-    `colour_learning_rate`, decaying likewise; `pose_penalty` and `colour_penalty` weigh the square of each, in units of
-    what is usual (`nerface.training.corrections`); what changes more slowly than in `drift_period` seconds is taken out
-    of pose corrections, so that they cannot move the frame of reference. A line is logged every `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision`
-    is "auto" (bf16 on CUDA), "fp32" or "bf16".
+    `rays` pixels a step, drawn from `frames` training frames (None: 1, as NeRFace, or 8 where poses are corrected,
+    which wants every frame seen often), `inside_weight` the seed's 0.9 : 0.1 preference for the head's box (or, with
+    `inside_share`, exactly that share of them inside: the paper's 0.95); `optimizer`, by its name in torch.optim, with
+    `learning_rate` falling by `decay_factor` every `decay_steps`. Added to the loss are `latent_penalty` times the norm
+    of each latent code in use (`latent_penalty_form` "squared": its square, the paper's weight decay); with a learned
+    background, `background_penalty` times its squared error where rays reach it; and, where the dataset has person
+    masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: it keeps density off the
+    backdrop). From step `corrections_start` on, corrections of poses and gains of colour learn by about
+    `pose_learning_rate` and `colour_learning_rate` a visit of their frame, in units of usual errors
+    (`nerface.training.corrections`: a degree, 4 mm; 2 %); `pose_penalty` and `colour_penalty` weigh their squares in
+    those units; what changes more slowly than in `drift_period` seconds is taken out of pose corrections, so that they
+    cannot move the frame of reference. A line is logged every `log_every` steps, held-out PSNR every `validate_every`,
+    a checkpoint every `save_every`. `precision` is "auto" (bf16 on CUDA), "fp32" or "bf16".
     """
 
     steps: int = 400_000
     rays: int = 2048
-    frames: int = 1
+    frames: int | None = None
     learning_rate: float = 5e-4
     decay_factor: float = 0.1
     decay_steps: int = 250_000
@@ -65,10 +67,11 @@ class TrainingConfig:
     latent_penalty_form: str = "norm"
     background_penalty: float = 0.0
     mask_penalty: float = 0.0
-    pose_learning_rate: float = 1e-4
+    corrections_start: int = 300
+    pose_learning_rate: float = 0.1
     pose_penalty: float = 1e-5
     drift_period: float = 8.0
-    colour_learning_rate: float = 1e-4
+    colour_learning_rate: float = 0.1
     colour_penalty: float = 1e-5
     inside_weight: float = 0.9
     inside_share: float | None = None
@@ -80,9 +83,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "rays", "frames", "decay_steps", "log_every", "validate_every", "save_every"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
-        if self.rays < self.frames:
+        if self.frames is not None and self.rays < self.frames:
             raise ValueError(f"rays must be at least frames, one of each: {self.rays} rays of {self.frames} frames")
         for name in ("learning_rate", "decay_factor", "pose_learning_rate", "colour_learning_rate", "drift_period"):
             if getattr(self, name) <= 0.0:

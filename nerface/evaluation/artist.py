@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from nerface.capture.refit import learned_poses
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
 from nerface.evaluation.latents import LatentCodes
@@ -20,7 +21,7 @@ from nerface.rendering.sequence import draw_view
 from nerface.types import Camera, Condition, Frame, Rendering
 
 PLATES = ("auto", "dataset", "avatar")
-POSES = ("captured", "refined")
+POSES = ("captured", "learned", "refined")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Artist:
         self.background = plate_for(avatar, dataset, manner.plate)
         self.poses = torch.from_numpy(np.array(dataset.splits[split].camera_to_head))
         corrections = avatar.pose_corrections
-        if split == "train" and corrections is not None and len(corrections) == len(self.poses):
+        if manner.poses == "learned":
+            self.poses = torch.from_numpy(learned_poses(avatar, dataset, split))
+        elif split == "train" and corrections is not None and len(corrections) == len(self.poses):
             self.poses = corrected(self.poses.to(avatar.device), corrections.detach())
 
     def draw(self, index: int, frame: Frame) -> Drawing:

@@ -26,6 +26,7 @@ from nerface.progress import SILENT, Progress
 
 POSES_IN_WORDS = {
     "captured": "as the dataset gives them",
+    "learned": "less the tracker's habit as training found it, no pixel of these frames looked at",
     "refined": "found anew on each of these frames with the field frozen: no prediction of new frames",
 }
 
@@ -37,11 +38,12 @@ class EvaluationOptions:
     `latent`: "mean" of the training codes, "zero", "frame:K" (row K of the train split), "video:K" (temporal frame K of
     the video, by `index_map.npy`; the seed's evaluator uses video:10), or "per-frame" (each training frame its own; for
     the split "train" alone). `plate` is the backdrop: the "dataset"'s, the "avatar"'s own, or "auto" (the avatar's
-    where it learned one, else the dataset's). `poses`: "captured", as the dataset gives them, or "refined", found anew
-    on each frame with the avatar frozen (`nerface.evaluation.refined_poses`). `frames` limits how many frames are
-    drawn. `outputs` are further pictures to keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where
-    LPIPS finds its networks. `precision` is that of `nerface.precision`. `replace` allows the folder to hold an earlier
-    evaluation, which is removed once the new one is whole.
+    where it learned one, else the dataset's). `poses`: "captured", as the dataset gives them, "learned", less what
+    training found of the tracker's faults (`nerface.capture.refit`), or "refined", found anew on each frame with the
+    avatar frozen (`nerface.evaluation.refined_poses`). `frames` limits how many frames are drawn. `outputs` are further
+    pictures to keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where LPIPS finds its networks.
+    `precision` is that of `nerface.precision`. `replace` allows the folder to hold an earlier evaluation, which is
+    removed once the new one is whole.
     """
 
     split: str = "test"

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_LEAST_ANGLE = 1e-6  # rad: keeps the derivative of the angle finite where there is no turn
+
 
 def rigid_motions(twists: Float[Tensor, "frames 6"]) -> Float[Tensor, "frames 4 4"]:
-    """The rigid motions exp(twist): SE(3)'s exponential map, by the exponential of the 4x4 generator.
+    """The rigid motions exp(twist): SE(3)'s exponential map in closed form.
 
     A twist is a rotation vector in radians, then a translation in head units (Lynch and Park, Modern Robotics, eq.
     3.84 to 3.88).
     """
-    x, y, z, *shift = twists.unbind(-1)
+    turn, shift = twists[:, :3], twists[:, 3:]
+    x, y, z = turn.unbind(-1)
     zero = torch.zeros_like(x)
-    rows = [[zero, -z, y, shift[0]], [z, zero, -x, shift[1]], [-y, x, zero, shift[2]], [zero] * 4]
-    return torch.linalg.matrix_exp(torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2))
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(-1, 3, 3)
+    squared = cross @ cross
+    angle = (turn.square().sum(-1) + _LEAST_ANGLE**2).sqrt()[:, None, None]
+    sine, half = torch.sinc(angle / math.pi), torch.sinc(angle / (2 * math.pi))
+    rise = half.square() / 2  # (1 - cos a) / a^2, without its cancellation
+    # (a - sin a) / a^3 by its series where the difference would cancel.
+    bend = torch.where(angle < 0.1, 1 / 6 - angle.square() / 120, (1 - sine) / angle.square())
+    unit = torch.eye(3, dtype=twists.dtype, device=twists.device)
+    rotation = unit + sine * cross + rise * squared
+    place = (unit + rise * cross + bend * squared) @ shift[..., None]
+    last = twists.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(twists), 1, 4)
+    return torch.cat([torch.cat([rotation, place], dim=-1), last], dim=-2)
 
 
 def corrected(

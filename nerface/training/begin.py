@@ -27,6 +27,7 @@ from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
+from nerface.training.corrections import STATE
 
 # What each optimiser remembers of a parameter.
 STATES = {
@@ -39,6 +40,8 @@ STATES = {
     "RMSprop": {"step", "square_avg"},
     "SGD": set[str](),
 }
+FRAMES_TO_REFINE = 8  # of each step, where their poses are corrected
+CORRECTED = ("pose_corrections", "colour_corrections")  # parameters that no optimiser of torch moves
 FUSED = ("Adam", "AdamW")  # the optimisers with one kernel for all parameters on CUDA
 
 
@@ -68,11 +71,16 @@ def load_for(
 
 
 def decided(config: RunConfig, dataset: Dataset) -> RunConfig:
-    """`config` with what it leaves to the dataset decided: whether poses and colours of frames are corrected."""
+    """`config` with what it leaves to the dataset decided: which corrections frames get, how many make a step."""
     avatar, measured = config.avatar, bool((dataset.train.exposures != 1.0).any())
     poses = dataset.poses_estimated if avatar.refine_poses is None else avatar.refine_poses
     colours = measured if avatar.refine_colours is None else avatar.refine_colours
-    return dataclasses.replace(config, avatar=dataclasses.replace(avatar, refine_poses=poses, refine_colours=colours))
+    frames = config.training.frames or (FRAMES_TO_REFINE if poses else 1)
+    return dataclasses.replace(
+        config,
+        avatar=dataclasses.replace(avatar, refine_poses=poses, refine_colours=colours),
+        training=dataclasses.replace(config.training, frames=min(frames, config.training.rays)),
+    )
 
 
 def describe(dataset: Dataset) -> Subject:
@@ -97,18 +105,12 @@ def describe(dataset: Dataset) -> Subject:
 
 
 def make_optimizer(avatar: Avatar, settings: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser over fields, latent codes and, where learned, background and poses (spec 4.2).
+    """The optimiser over fields, latent codes and, where learned, the background (spec 4.2).
 
-    `share` of each group is its part of the scheduled learning rate.
+    Corrections of frames are moved by `nerface.training.corrections`.
     """
-    special = [
-        (avatar.pose_corrections, settings.pose_learning_rate),
-        (avatar.colour_corrections, settings.colour_learning_rate),
-    ]
-    apart = [(one, rate) for one, rate in special if one is not None]
-    rest = [one for one in avatar.parameters() if all(one is not other for other, _ in apart)]
-    groups = [{"params": rest, "share": 1.0}]
-    groups += [{"params": [one], "share": rate / settings.learning_rate} for one, rate in apart]
+    apart = {id(one) for one in (avatar.pose_corrections, avatar.colour_corrections) if one is not None}
+    groups = [{"params": [one for one in avatar.parameters() if id(one) not in apart]}]
     fused = {"fused": True} if avatar.device.type == "cuda" and settings.optimizer in FUSED else {}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, settings.optimizer)(
         groups, lr=settings.learning_rate, **fused
@@ -193,7 +195,7 @@ def _check_optimizer(start: Checkpoint, config: RunConfig) -> None:
         name, _, key = full.rpartition(".")
         found.setdefault(name, set()).add(key)
     for name, keys in found.items():
-        if keys != wanted:
+        if keys != (STATE if name in CORRECTED else wanted):
             raise UserError(
                 f"the checkpoint's optimiser holds {', '.join(sorted(keys))} for {name}, {config.training.optimizer} "
                 f"needs {', '.join(sorted(wanted)) or 'nothing'}: go on with the optimiser that it was trained with"

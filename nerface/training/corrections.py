@@ -35,9 +35,8 @@ class FrameCorrections:
         drift = drift_basis(frame_times(split, dataset.frame_rate), settings.drift_period)
         self.drift = torch.from_numpy(drift.astype(np.float32)).to(device)
         self.log_exposures = torch.from_numpy(np.log(split.exposures)).to(device)
-        sigmas = [TURN_SIGMA] * 3 + [SHIFT_SIGMA] * 3
-        self.sigmas = torch.tensor(sigmas, device=device)
-        self.pose_penalty, self.colour_penalty = settings.pose_penalty, settings.colour_penalty
+        self.sigmas = torch.tensor([TURN_SIGMA] * 3 + [SHIFT_SIGMA] * 3, device=device)
+        self.settings = settings
 
     def penalty(self, avatar: Avatar, frames: Int[Tensor, " frames"]) -> Float[Tensor, ""]:
         """The priors on the corrections of the frames of a step: squares in units of what is usual, weighted.
@@ -46,18 +45,27 @@ class FrameCorrections:
         """
         total = self.sigmas.new_zeros(())
         if avatar.pose_corrections is not None:
-            total = total + self.pose_penalty * (avatar.pose_corrections[frames] / self.sigmas).square().mean()
+            total = total + self.settings.pose_penalty * (avatar.pose_corrections[frames] / self.sigmas).square().mean()
         if avatar.colour_corrections is not None:
             change = avatar.colour_corrections[frames] - self.log_exposures[frames]
-            total = total + self.colour_penalty * (change / LOG_GAIN_SIGMA).square().mean()
+            total = total + self.settings.colour_penalty * (change / LOG_GAIN_SIGMA).square().mean()
         return total
 
     @torch.no_grad()
-    def settle(self, avatar: Avatar) -> None:
-        """Take the common offset and slow drift out of the pose corrections."""
-        twists = avatar.pose_corrections
-        if twists is not None:
-            twists.sub_(self.drift @ (self.drift.T @ twists))
+    def step(self, avatar: Avatar, optimizer: torch.optim.Optimizer, frames: Int[Tensor, " frames"], step: int) -> None:
+        """Move the corrections of the frames of a step, then take common offset and slow drift out of all poses.
+
+        `optimizer` lends room for what is remembered of each frame, so that checkpoints hold it.
+        """
+        settings, waiting = self.settings, step < self.settings.corrections_start
+        if avatar.pose_corrections is not None:
+            rates = settings.pose_learning_rate * self.sigmas
+            _move_rows(avatar.pose_corrections, optimizer, frames, rates * (not waiting))
+            if not waiting:
+                avatar.pose_corrections.sub_(self.drift @ (self.drift.T @ avatar.pose_corrections))
+        if avatar.colour_corrections is not None:
+            rates = self.sigmas.new_full((3,), settings.colour_learning_rate * LOG_GAIN_SIGMA)
+            _move_rows(avatar.colour_corrections, optimizer, frames, rates * (not waiting))
 
     @torch.no_grad()
     def figures(self, avatar: Avatar) -> dict[str, float]:
@@ -70,6 +78,38 @@ class FrameCorrections:
         if avatar.colour_corrections is not None:
             found["colour_gain"] = float(avatar.colour_corrections.abs().mean())
         return found
+
+
+# Adam's rates of forgetting, per visit of a frame: there are only tens of them.
+MEAN_KEPT, SQUARE_KEPT = 0.8, 0.98
+CALMING_VISITS = 10.0
+STATE = {"visits", "exp_avg", "exp_avg_sq"}  # what is remembered of each frame
+
+
+def _move_rows(
+    values: torch.nn.Parameter,
+    optimizer: torch.optim.Optimizer,
+    frames: Int[Tensor, " frames"],
+    rates: Float[Tensor, " parts"],
+) -> None:
+    """One step of Adam (Kingma and Ba 2015, algorithm 1) for the rows that had a part in the loss, and no others.
+
+    Adam as it comes would go on moving all rows by what it remembers of their last gradients, for ten steps after each
+    visit. Steps become shorter as a frame has been visited more often, so that corrections come to rest.
+    """
+    if values.grad is None:
+        return
+    gradient, values.grad = values.grad[frames], None
+    state = optimizer.state[values]
+    for name in STATE - state.keys():
+        state[name] = torch.zeros_like(values)
+    visits = state["visits"][frames] + 1
+    mean = torch.lerp(gradient, state["exp_avg"][frames], MEAN_KEPT)
+    square = torch.lerp(gradient.square(), state["exp_avg_sq"][frames], SQUARE_KEPT)
+    state["visits"][frames], state["exp_avg"][frames], state["exp_avg_sq"][frames] = visits, mean, square
+    size = (square / (1 - SQUARE_KEPT**visits)).sqrt() + 1e-12
+    calm = (1 + visits / CALMING_VISITS).rsqrt()
+    values[frames] -= rates * calm * mean / (1 - MEAN_KEPT**visits) / size
 
 
 def frame_times(split: Split, frame_rate: float | None) -> Float[np.ndarray, " frames"]:

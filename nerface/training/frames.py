@@ -45,7 +45,7 @@ class FrameStore:
         Where the plate was never seen, the background handed out is a random colour: the field cannot lean on a made-up
         plate and has to be opaque there, as the person was in every training frame.
         """
-        chosen = torch.randperm(len(self), generator=generator, device=self.device)[: settings.frames]
+        chosen = torch.randperm(len(self), generator=generator, device=self.device)[: settings.frames or 1]
         rays = settings.rays - settings.rays % chosen.shape[0]
         owner = torch.arange(chosen.shape[0], device=self.device).repeat_interleave(rays // chosen.shape[0])
         boxes = self.boxes[chosen]

@@ -134,11 +134,11 @@ def training_step(
         misses = [mask_loss(rendering.opacity, batch.mask) for rendering in renderings]
         loss = loss + settings.mask_penalty * torch.stack(misses).sum()
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step) * group["share"]
+        group["lr"] = learning_rate(settings, step)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    corrections.settle(avatar)
+    corrections.step(avatar, optimizer, batch.frames, step)
     return torch.stack([loss, errors[0], errors[-1], code_loss, bg_loss]).detach()
 
 

@@ -9,15 +9,23 @@ import numpy as np
 import pytest
 import torch
 
+from nerface.checkpoint import load_avatar
 from nerface.data import load_dataset
 from nerface.data.images import read_image, write_png
-from nerface.training.begin import decided
+from nerface.training.begin import FRAMES_TO_REFINE, decided, make_optimizer
 from nerface.training.corrections import SHIFT_SIGMA, TURN_SIGMA, FrameCorrections, drift_basis
-from nerface.training.loop import train
+from nerface.training.frames import FrameStore
+from nerface.training.loop import train, training_step
 from tests.data.make import write_tiny_dataset
 from tests.toys import AVATAR, avatar_for, toy_run
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def tracked(tmp_path):
+    """A dataset whose poses were tracked."""
+    return told(write_tiny_dataset(tmp_path / "tracked", frames=12), poses="estimated")
 
 
 def told(folder, **keys):
@@ -50,7 +58,7 @@ def test_a_short_or_single_moment_has_a_basis():
 
 def test_training_takes_the_common_part_out(tiny_dataset, tmp_path):
     avatar = replace(AVATAR, refine_poses=True)
-    trained = train(tiny_dataset, tmp_path / "run", toy_run(avatar, pose_learning_rate=1e-2)).avatar
+    trained = train(tiny_dataset, tmp_path / "run", toy_run(avatar, corrections_start=2)).avatar
     twists = trained.pose_corrections.detach()
     assert float(twists.abs().max()) > 1e-3  # something was learned
     rules = FrameCorrections(tiny_dataset, toy_run().training, CPU)
@@ -73,11 +81,10 @@ def test_the_prior_is_one_at_a_usual_error(tiny_dataset):
     assert float(rules.penalty(avatar, frames).detach()) == pytest.approx(0.25)
 
 
-def test_the_dataset_decides_unless_told(tmp_path):
+def test_the_dataset_decides_unless_told(tracked, tmp_path):
     open_run = toy_run(replace(AVATAR, refine_poses=None, refine_colours=None))
     plain = load_dataset(write_tiny_dataset(tmp_path / "exact"))
     assert decided(open_run, plain).avatar == replace(AVATAR, refine_poses=False, refine_colours=False)
-    tracked = told(write_tiny_dataset(tmp_path / "tracked"), poses="estimated")
     assert decided(open_run, tracked).avatar.refine_poses is True
     assert decided(toy_run(AVATAR), tracked).avatar.refine_poses is False  # the user said no
 
@@ -121,7 +128,13 @@ def test_wrong_gains_are_mended(tmp_path):
         frame["exposure"] = [1.0, 1.0, 1.0]
     (folder / "transforms_train.json").write_text(json.dumps(value))
     dataset = load_dataset(folder)
-    run = toy_run(replace(AVATAR, refine_colours=True), steps=150, learning_rate=3e-3, colour_learning_rate=2e-2)
+    run = toy_run(
+        replace(AVATAR, refine_colours=True),
+        steps=150,
+        learning_rate=3e-3,
+        colour_learning_rate=2.0,
+        corrections_start=0,
+    )
     trained = train(dataset, tmp_path / "run", run).avatar
     learned = trained.colour_corrections.detach().exp().numpy()
     ratio = learned[1::2].mean(axis=0) / learned[::2].mean(axis=0)
@@ -137,3 +150,35 @@ def test_a_gain_of_nothing_is_refused(tmp_path):
         file.write_text(json.dumps(value))
         with pytest.raises(Exception, match=words):
             load_dataset(folder)
+
+
+def test_the_last_steps_go_on_exactly_with_corrections(tracked, tmp_path):
+    config = toy_run(
+        replace(AVATAR, refine_poses=True, refine_colours=True), steps=8, save_every=4, corrections_start=1
+    )
+    train(tracked, tmp_path / "whole", config)
+    asked = iter([False] * 5 + [True])
+    train(tracked, tmp_path / "part", config, stop=lambda: next(asked))
+    train(tracked, tmp_path / "part", config, resume=True)
+    whole, part = load_avatar(tmp_path / "whole").state_dict(), load_avatar(tmp_path / "part").state_dict()
+    assert float(whole["pose_corrections"].abs().max()) > 0
+    assert all(torch.equal(value, part[key]) for key, value in whole.items())
+
+
+def test_only_frames_of_a_step_move(tiny_dataset):
+    avatar = avatar_for(tiny_dataset, replace(AVATAR, refine_poses=True))
+    settings = toy_run(corrections_start=0, frames=2, drift_period=1e9).training
+    optimizer, rules = make_optimizer(avatar, settings), FrameCorrections(tiny_dataset, settings, CPU)
+    rules.drift = torch.zeros_like(rules.drift)
+    for step in range(3):
+        before = avatar.pose_corrections.detach().clone()
+        training_step(avatar, optimizer, FrameStore(tiny_dataset, CPU), rules, settings, step)
+        assert int((avatar.pose_corrections != before).any(dim=-1).sum()) == 2
+
+
+def test_the_number_of_frames_of_a_step(tiny_dataset, tracked):
+    free = replace(toy_run().training, frames=None)
+    run = replace(toy_run(replace(AVATAR, refine_poses=None)), training=free)
+    assert decided(run, tiny_dataset).training.frames == 1
+    assert decided(run, tracked).training.frames == FRAMES_TO_REFINE
+    assert decided(toy_run(frames=3), tracked).training.frames == 3

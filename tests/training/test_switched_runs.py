@@ -165,7 +165,16 @@ def test_poses_are_refined_towards_the_truth(tmp_path):
     field = replace(AVATAR.coarse, width=32, direction_frequencies=0)
     sampling = replace(SOLID.sampling, near=0.35, far=0.65, coarse=16, fine=8)
     avatar = replace(AVATAR, coarse=field, fine=field, sampling=sampling, use_latent=False, refine_poses=True)
-    config = toy_run(avatar, steps=200, rays=512, frames=4, learning_rate=1e-2, pose_learning_rate=2e-3)
+    config = toy_run(
+        avatar,
+        steps=200,
+        rays=512,
+        frames=4,
+        learning_rate=1e-2,
+        pose_learning_rate=0.5,
+        corrections_start=0,
+        drift_period=1e9,
+    )
     trained = train(dataset, tmp_path / "run", config).avatar
     learned = corrected(torch.from_numpy(dataset.train.camera_to_head), trained.pose_corrections.detach())
     before, after = columns(dataset.train.camera_to_head, truth), columns(learned.numpy(), truth)

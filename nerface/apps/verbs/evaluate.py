@@ -55,9 +55,11 @@ def drawing_options(verb: argparse.ArgumentParser) -> None:
         help="the backdrop: the dataset's or the avatar's own (default: the avatar's where it learned one)",
     )
     verb.add_argument(
-        "--refine-poses",
-        action="store_true",
-        help="find each frame's head pose anew with the avatar frozen: tells the tracker's faults from the avatar's",
+        "--poses",
+        default="captured",
+        choices=["captured", "learned", "refined"],
+        help="as the dataset gives them (default); less the tracker's habit that training learned; or found anew on each "
+        "frame with the avatar frozen, which tells the tracker's faults from the avatar's",
     )
     common.drawing(verb, LATENTS, "mean; with --config video:10, as NeRFace")
     kept = verb.add_argument_group("pictures")
@@ -135,7 +137,7 @@ def evaluation_options(options: argparse.Namespace) -> EvaluationOptions:
         split=options.split,
         latent=options.latent,
         plate=options.plate,
-        poses="refined" if options.refine_poses else "captured",
+        poses=options.poses,
         video=not options.no_video,
         outputs=tuple(kind for kind in measuring.KINDS if kind in asked),
         lpips=measuring.lpips_files(options),
