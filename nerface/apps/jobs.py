@@ -45,6 +45,8 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
         image_format=options.format,
         focal_px=options.focal,
         square=not options.keep_shape,
+        plate=options.plate_photo,
+        steady=options.steady,
         test_share=options.test_share,
         min_face_share=options.min_face_share,
         weights=options.weights,

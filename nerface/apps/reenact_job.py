@@ -90,7 +90,8 @@ def _expressions(
 ) -> Float[np.ndarray, "frames expression"]:
     if options.expression == "copy":
         return driver.expressions
-    return transferred(driver.expressions, source.expression, target.expression)
+    names = driver.track.expression_names
+    return transferred(driver.expressions, source.expression, target.expression, names)
 
 
 def _poses(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from nerface.capture.bundle_geometry import OUTER_EYE_CORNERS, Poses, mobility, rotation_log
 from nerface.capture.canonical import VERTEX_COUNT
+from nerface.capture.skin import SkinTracks
 from nerface.errors import UserError
 
 _FEWEST_FRAMES = 3
@@ -23,7 +24,9 @@ class Observations:
     `landmarks` [N, 478, 2] px (column u, row v; pixel centres at whole numbers) in the upright source frame of `size`
     (W, H); `scores` [N, E]; `depths` [N, 478] px, optional, the net's own depth: in the scale of the landmarks, growing
     away from the camera from any zero; `weights` [478], optional, trust in each landmark (1 as it comes, 0 ignored);
-    `times` [N] s, optional: the path is not smoothed across a gap.
+    `times` [N] s, optional: the path is not smoothed across a gap. `segment` [N], optional: nothing joins frames of
+    different segments. `skin`, optional: spots followed on the skin, with `numbers` [N], the number by which it knows
+    each frame (0 to N - 1 where not given).
     """
 
     landmarks: Float[np.ndarray, "frames 478 2"]
@@ -32,6 +35,9 @@ class Observations:
     depths: Float[np.ndarray, "frames 478"] | None = None
     weights: Float[np.ndarray, " 478"] | None = None
     times: Float[np.ndarray, " frames"] | None = None
+    segment: Int[np.ndarray, " frames"] | None = None
+    skin: SkinTracks | None = None
+    numbers: Int[np.ndarray, " frames"] | None = None
 
     def check(self) -> None:
         """Raise `UserError` for fewer than 3 frames and for numbers that are not finite."""
@@ -78,9 +84,13 @@ class BundleOptions:
     depth_noise: float = 0.7
     depth_half_width_cm: float = 2.5
     depth_sigma_cm: float = 0.1
+    habit_sigma_cm: float = 3.0
+    longest_spot: int = 80
+    swaying_scores: int = 4
     smooth_cycles_per_frame: float = 0.2
     shape_steps: int = 12
     track_steps: int = 8
+    motion_steps: int = 8
 
 
 @dataclass(frozen=True)
@@ -151,11 +161,21 @@ def reduced_scores(scores: Float[np.ndarray, "frames scores"], components: int) 
     return Activations(values, directions, neutral)
 
 
+def near_neighbours(observations: Observations) -> Bool[np.ndarray, " steps"]:
+    """Whether each frame but the first follows the one before without a gap or a cut."""
+    near = np.ones(len(observations.landmarks) - 1, bool)
+    if observations.times is not None:
+        steps = np.diff(observations.times)
+        near &= steps < _GAP_STEPS * np.median(steps)
+    if observations.segment is not None:
+        near &= np.diff(observations.segment) == 0
+    return near
+
+
 def joined_triples(observations: Observations) -> Float[np.ndarray, " triples"]:
     """1 for each three neighbouring frames without a gap in time, else 0."""
     frames = len(observations.landmarks)
-    if observations.times is None:
-        return np.ones(max(frames - 2, 0))
-    steps = np.diff(observations.times)
-    near = steps < _GAP_STEPS * np.median(steps)
+    if frames < 3:
+        return np.zeros(0)
+    near = near_neighbours(observations)
     return (near[1:] & near[:-1]).astype(np.float64)

@@ -8,7 +8,7 @@ adjustment does with its points: Triggs et al. 2000, section 6) and solves the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -23,7 +23,7 @@ class ShapeProblem:
 
     `landmarks` [K, 468, 3] px (column, row, depth), `activations` [K, 1 + J] (a leading 1, then reduced scores),
     `canonical` [468, 3] cm, `noise` [468, 3] px (infinite where a depth is not to count), `offset_sigma` and
-    `depth_sigma` (cm), `basis_sigma` [468] (cm per unit of score), `centre` px, the focal prior
+    `depth_sigma` (cm), `basis_sigma` [468, J or 1] (cm per unit of score), `centre` px, the focal prior
     (log px; a sigma of 0 fixes it) and the number of Gauss-Newton `steps`.
     """
 
@@ -33,7 +33,7 @@ class ShapeProblem:
     noise: Float[np.ndarray, "468 3"]
     offset_sigma: float
     depth_sigma: float
-    basis_sigma: Float[np.ndarray, " 468"]
+    basis_sigma: Float[np.ndarray, "468 components"]
     centre: Float[np.ndarray, " 2"]
     focal_prior: float
     focal_log_sigma: float
@@ -90,6 +90,22 @@ def solve_shape(problem: ShapeProblem, start: ShapeState, progress: Progress = S
     return state
 
 
+def settle_shape(problem: ShapeProblem, state: ShapeState) -> ShapeState:
+    """The shape alone, poses and focal length as they are: vertex by vertex, reweighted."""
+    for _ in range(_SETTLE_STEPS):
+        line = linearise(
+            state.vertices(problem.canonical, problem.activations), state.poses, state.focal, problem.centre
+        )
+        residual = _residual(problem, state, line)
+        weight = robust_weight(np.sum((residual / problem.noise) ** 2, axis=-1))[..., None] * problem.noise**-2
+        blocks, rhs = _shape_system(problem, state, line, residual, weight)
+        change = np.linalg.solve(blocks, rhs[..., None])[..., 0]
+        state = replace(
+            state, shape=state.shape + change[:, :-1].reshape(state.shape.shape), relief=state.relief + change[:, -1]
+        )
+    return state
+
+
 def shape_cost(problem: ShapeProblem, state: ShapeState) -> float:
     """The objective: robust reprojection error in units of noise, ridge on shape, prior on focal length."""
     squared = np.sum((_residual(problem, state, None) / problem.noise) ** 2, axis=-1)
@@ -101,6 +117,8 @@ def shape_cost(problem: ShapeProblem, state: ShapeState) -> float:
         focal = (np.log(state.focal / problem.focal_prior) / problem.focal_log_sigma) ** 2
     return float(data + ridge + focal)
 
+
+_SETTLE_STEPS = 4  # reweightings of a problem that is linear but for perspective
 
 # Residuals (in units of noise, both axes) beyond which a landmark counts less: Geman and McClure would drop them, a
 # Cauchy tail only bends them, which keeps the first steps from an inexact pose safe.
@@ -118,9 +136,9 @@ def robust_weight(squared: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*s
 
 
 def _shape_sigma(problem: ShapeProblem, channels: int) -> Float[np.ndarray, "468 channels 1"]:
-    sigma = np.repeat(problem.basis_sigma[:, None], channels, axis=1)
-    sigma[:, 0] = problem.offset_sigma
-    return sigma[..., None]
+    vertices = len(problem.canonical)
+    basis = np.broadcast_to(problem.basis_sigma, (vertices, channels - 1))
+    return np.concatenate([np.full((vertices, 1), problem.offset_sigma), basis], axis=1)[..., None]
 
 
 def _residual(problem: ShapeProblem, state: ShapeState, line: Linearised | None) -> Float[np.ndarray, "keys 468 3"]:

@@ -34,7 +34,7 @@ class Crop:
         """Pixels of the result for one of the source, along the width."""
         return self.out_width / self.width
 
-    def apply(self, image: UInt8[np.ndarray, "rows columns 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    def apply(self, image: UInt8[np.ndarray, "rows columns *channels"]) -> UInt8[np.ndarray, "height width *channels"]:
         """Cut and resize: area means to shrink, cubic to enlarge."""
         cut = image[self.top : self.top + self.height, self.left : self.left + self.width]
         if (self.out_width, self.out_height) == (self.width, self.height):

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -78,43 +80,83 @@ class Face:
     scores: Float[np.ndarray, " 52"]
 
 
+class BatchNetwork(Protocol):
+    """A network that takes any number of inputs in one call."""
+
+    def __call__(self, values: Float[np.ndarray, "batch ..."]) -> list[Float[np.ndarray, "batch ..."]]:
+        """Outputs in the order of the file, each with the batch first."""
+
+
+class InTurn:
+    """A network for one input at a time (LiteRT), as a `BatchNetwork`."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        self._network = Network(content, threads)
+
+    def __call__(self, values: Float[np.ndarray, "batch ..."]) -> list[Float[np.ndarray, "batch ..."]]:
+        rows = [self._network(values[row : row + 1]) for row in range(len(values))]
+        return [np.concatenate(parts) for parts in zip(*rows)]
+
+
 class FaceLandmarker:
-    """The three networks of a `face_landmarker.task` bundle. Raises `UserError` where the bundle is not one."""
+    """The three networks of a `face_landmarker.task` bundle. Raises `UserError` where the bundle is not one.
+
+    `open_network(content, threads)` opens the two networks that measure: another one may run them in batches elsewhere;
+    `frames_at_once` tells callers with many frames at hand how many to give to `measure_batch`.
+    """
 
     names = SCORE_NAMES
 
-    def __init__(self, task_file: Path, threads: int = 2) -> None:
+    def __init__(
+        self,
+        task_file: Path,
+        threads: int = 2,
+        open_network: Callable[[bytes, int], BatchNetwork] = InTurn,
+        frames_at_once: int = 1,
+    ) -> None:
+        self.frames_at_once = frames_at_once
         try:
             with zipfile.ZipFile(task_file) as bundle:
                 self._detector = FaceDetector(bundle.read("face_detector.tflite"), threads)
-                self._landmarks = Network(bundle.read("face_landmarks_detector.tflite"), threads)
-                self._scores = Network(bundle.read("face_blendshapes.tflite"), threads)
+                self._landmarks = open_network(bundle.read("face_landmarks_detector.tflite"), threads)
+                self._scores = open_network(bundle.read("face_blendshapes.tflite"), threads)
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             raise UserError(f"{task_file} is not a face_landmarker.task bundle ({error})") from None
 
-    def detect(self, image: UInt8[np.ndarray, "height width 3"]) -> list[Region]:
-        """Faces of an RGB image, the surest first; small ones are sought in overlapping parts of the image."""
-        return [_region_from_detection(detection) for detection in self._detector.detect(image)]
+    def detect(self, image: UInt8[np.ndarray, "height width 3"], thorough: bool = True) -> list[Region]:
+        """Faces of an RGB image, the surest first; small ones are sought in overlapping parts of the image.
+
+        `thorough` also looks through the smallest parts (a face of a thirtieth of the image), at 36 more network calls.
+        """
+        return [_region_from_detection(detection) for detection in self._detector.detect(image, thorough)]
 
     def measure(self, image: UInt8[np.ndarray, "height width 3"], region: Region) -> Face:
         """Landmarks, presence and scores of what `region` holds (meaningless where `presence` is low)."""
-        values, flag = self._landmarks(_cut(image, region))[:2]
-        local = values.reshape(LANDMARKS, 3) / INPUT_PX
-        cosine, sine = math.cos(region.angle), math.sin(region.angle)
-        right = (local[:, 0] - 0.5) * region.size
-        down = (local[:, 1] - 0.5) * region.size
+        return self.measure_batch([image], [[region]])[0][0]
+
+    def measure_batch(
+        self, images: Sequence[UInt8[np.ndarray, "height width 3"]], regions: Sequence[Sequence[Region]]
+    ) -> list[list[Face]]:
+        """The faces in several regions of each of several images, in one call of each network."""
+        patches = np.concatenate([_cut(image, own) for image, own in zip(images, regions, strict=True)])
+        values, flags = self._landmarks(patches.astype(np.float32) / np.float32(255.0))[:2]
+        everywhere = [region for own in regions for region in own]
         landmarks = np.stack(
-            [
-                region.x + cosine * right - sine * down,
-                region.y + sine * right + cosine * down,
-                local[:, 2] * region.size,
-            ],
-            axis=1,
-        ).astype(np.float32)
-        presence = 1.0 / (1.0 + math.exp(-float(np.clip(flag.reshape(-1)[0], -60.0, 60.0))))
-        points = np.ascontiguousarray(landmarks[None, SCORE_LANDMARKS, :2])
-        scores = self._scores(points)[0].reshape(-1).astype(np.float32)
-        return Face(landmarks, presence, scores)
+            [_placed(local, region) for local, region in zip(values.reshape(-1, LANDMARKS, 3) / INPUT_PX, everywhere)]
+        )
+        scores = self._scores(np.ascontiguousarray(landmarks[:, SCORE_LANDMARKS, :2]))[0]
+        scores = scores.reshape(len(landmarks), -1).astype(np.float32)
+        presence = 1.0 / (1.0 + np.exp(-np.clip(flags.reshape(len(landmarks)).astype(np.float64), -60.0, 60.0)))
+        faces = (Face(*row) for row in zip(landmarks, presence.tolist(), scores))
+        return [[next(faces) for _ in own] for own in regions]
+
+
+def _placed(local: Float[np.ndarray, "478 3"], region: Region) -> Float[np.ndarray, "478 3"]:
+    """Landmarks from shares of the region's side to image pixels."""
+    cosine, sine = math.cos(region.angle), math.sin(region.angle)
+    right, down = ((local[:, :2] - 0.5) * region.size).T
+    x, y = region.x + cosine * right - sine * down, region.y + sine * right + cosine * down
+    return np.stack([x, y, local[:, 2] * region.size], axis=1).astype(np.float32)
 
 
 def region_from(face: Face) -> Region:
@@ -136,32 +178,66 @@ def _region_from_detection(detection: Detection) -> Region:
     return Region(detection.x, detection.y, size, angle, detection.score)
 
 
-def _cut(image: UInt8[np.ndarray, "height width 3"], region: Region) -> Float[np.ndarray, "1 256 256 3"]:
-    """The region as the landmark network wants it: 256x256, [0, 1], edges repeated beyond the image."""
-    scale = region.size / INPUT_PX
+def face_patch(image: UInt8[np.ndarray, "height width 3"], region: Region) -> UInt8[np.ndarray, "256 256 3"]:
+    """The region as the landmark network sees it: edges are repeated beyond the image."""
+    return np.asarray(_cut(image, [region])[0])
+
+
+def _cut(
+    image: UInt8[np.ndarray, "height width 3"], regions: Sequence[Region]
+) -> UInt8[np.ndarray, "regions 256 256 3"]:
+    """Regions of one face (sizes within some tenths of each other), 256x256 each."""
     # Plain bilinear sampling skips pixels when it shrinks by more than two: large faces would flicker with their pores.
-    shrink = max(1, int(scale))
+    shrink = max(1, int(regions[0].size / INPUT_PX))
+    left, top = 0, 0
     if shrink > 1:
-        height, width = image.shape[:2]
+        left, top, right, bottom = _window(image, regions, shrink)
         image = cv2.resize(
-            image[: height - height % shrink, : width - width % shrink],
-            (width // shrink, height // shrink),
+            image[top:bottom, left:right],
+            ((right - left) // shrink, (bottom - top) // shrink),
             interpolation=cv2.INTER_AREA,
         )
     offset = (shrink - 1) / 2  # the centre of the first small pixel, in pixels of the image
-    cosine, sine = math.cos(region.angle) * scale / shrink, math.sin(region.angle) * scale / shrink
     # Half-pixel centres: read this way, a face and its mirror image get mirrored landmarks (measured: within 0.1 px of
     # 256); with whole-number centres, as the graph's own CPU path samples, all come out half a pixel to the right.
     half = (INPUT_PX - 1) / 2
-    x, y = (region.x - offset) / shrink, (region.y - offset) / shrink
-    inverse = np.array(
-        [[cosine, -sine, x - half * (cosine - sine)], [sine, cosine, y - half * (sine + cosine)]], np.float64
+    patches = np.empty((len(regions), INPUT_PX, INPUT_PX, 3), np.uint8)
+    for patch, region in zip(patches, regions):
+        scale = region.size / INPUT_PX / shrink
+        cosine, sine = math.cos(region.angle) * scale, math.sin(region.angle) * scale
+        x, y = (region.x - left - offset) / shrink, (region.y - top - offset) / shrink
+        inverse = np.array(
+            [[cosine, -sine, x - half * (cosine - sine)], [sine, cosine, y - half * (sine + cosine)]], np.float64
+        )
+        patch[:] = cv2.warpAffine(
+            image,
+            inverse,
+            (INPUT_PX, INPUT_PX),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return patches
+
+
+def _window(
+    image: UInt8[np.ndarray, "height width 3"], regions: Sequence[Region], shrink: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the part of the image that the regions reach, in whole blocks of `shrink` pixels.
+
+    Blocks are those of the whole image, so that a large frame is shrunk in part exactly as it would be in whole.
+    """
+    height, width = (side - side % shrink for side in image.shape[:2])
+    reach = [region.size * (abs(math.cos(region.angle)) + abs(math.sin(region.angle))) / 2 for region in regions]
+    margin = 2 * shrink  # what bilinear sampling looks at beyond the edge
+
+    def outwards(low: float, high: float, limit: int) -> tuple[int, int]:
+        start = int(np.clip((low - margin) // shrink * shrink, 0, limit - shrink))
+        return start, int(np.clip(-(-(high + margin) // shrink) * shrink, start + shrink, limit))
+
+    left, right = outwards(
+        min(r.x - half for r, half in zip(regions, reach)), max(r.x + half for r, half in zip(regions, reach)), width
     )
-    patch = cv2.warpAffine(
-        image,
-        inverse,
-        (INPUT_PX, INPUT_PX),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
+    top, bottom = outwards(
+        min(r.y - half for r, half in zip(regions, reach)), max(r.y + half for r, half in zip(regions, reach)), height
     )
-    return patch[None].astype(np.float32) / np.float32(255.0)
+    return left, top, right, bottom

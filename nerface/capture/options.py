@@ -18,6 +18,8 @@ class CaptureOptions:
 
     `size` px is the longer side of the stored pictures (less where that would enlarge more than 1.25 times);
     `image_format` "png" or "jpg"; `focal_px` the focal length in px of the upright source frame, where it is known;
+    `plate` a photograph of the empty scene, where there is one; `steady` turns the pictures of a slightly moving camera
+    back to where the backdrop stands still;
     `square` False keeps the crop's own shape; `test_share` of the usable frames, from the end, is held out; `seed`
     draws the validation frames; `min_face_share` is the least share of frames that must show the face; `weights` a
     folder (or one of the files) to look for the networks in first; `threads` the networks may use.
@@ -27,6 +29,8 @@ class CaptureOptions:
     image_format: str = "png"
     focal_px: float | None = None
     square: bool = True
+    plate: Path | None = None
+    steady: bool = False
     test_share: float = 0.15
     seed: int = 0
     min_face_share: float = 0.6

@@ -34,7 +34,7 @@ class PlateBuilder:
 
     def __init__(self, height: int, width: int, frames: int) -> None:
         """For `frames` frames to come of `height` x `width`; at most 80 of them, evenly spread, enter the median."""
-        limit = max(8, min(MAX_FRAMES, MAX_STACK_BYTES // (height * width * 3)))
+        limit = stack_limit(height, width)
         spread = np.linspace(0, max(frames - 1, 0), min(limit, max(frames, 1)))
         self._chosen = {int(number) for number in spread.round()}
         self._images: list[UInt8[np.ndarray, "height width 3"]] = []
@@ -45,9 +45,7 @@ class PlateBuilder:
 
     def add(self, image: UInt8[np.ndarray, "height width 3"], mask: Float[np.ndarray, "height width"]) -> None:
         """The next frame with its soft person mask."""
-        margin = max(1, round(MARGIN_SHARE * max(mask.shape)))
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-        person = cv2.dilate((mask > PERSON_LEVEL).astype(np.uint8), kernel) > 0
+        person = person_area(mask)
         if self._added in self._chosen:
             self._images.append(image.copy())
             self._masks.append(person)
@@ -58,13 +56,33 @@ class PlateBuilder:
 
     def finish(self) -> Plate:
         """Median where the chosen frames see background, else the mean of all that do, else a smooth fill."""
-        shape = self._sum.shape
         plate = (self._sum / np.maximum(self._count, 1)[..., None]).round().clip(0, 255).astype(np.uint8)
-        for top in range(0, shape[0], ROWS_AT_ONCE):
-            rows = slice(top, min(top + ROWS_AT_ONCE, shape[0]))
-            _masked_median(plate[rows], [i[rows] for i in self._images], [m[rows] for m in self._masks])
+        median_into(plate, self._images, self._masks)
         unseen = self._count == 0
         return Plate(filled(plate, unseen), unseen)
+
+
+def stack_limit(height: int, width: int) -> int:
+    """How many frames of this size may be held for a median."""
+    return max(8, min(MAX_FRAMES, MAX_STACK_BYTES // (height * width * 3)))
+
+
+def person_area(mask: Float[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
+    """Where a frame does not show the background: the soft mask of whoever is in it, grown by a margin."""
+    margin = max(1, round(MARGIN_SHARE * max(mask.shape)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
+    return np.asarray(cv2.dilate((mask > PERSON_LEVEL).astype(np.uint8), kernel) > 0)
+
+
+def median_into(
+    target: UInt8[np.ndarray, "height width 3"],
+    images: list[UInt8[np.ndarray, "height width 3"]],
+    hidden: list[Bool[np.ndarray, "height width"]],
+) -> None:
+    """Write the median of the `images` that show background (are not `hidden`) into `target`, where there are any."""
+    for top in range(0, target.shape[0], ROWS_AT_ONCE):
+        rows = slice(top, min(top + ROWS_AT_ONCE, target.shape[0]))
+        _masked_median(target[rows], [image[rows] for image in images], [mask[rows] for mask in hidden])
 
 
 def filled(

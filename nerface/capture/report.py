@@ -23,8 +23,9 @@ class CaptureReport:
     """What a capture gave; the same figures and more are in `folder`/capture.json.
 
     `dropped` counts frames by reason; `rms_px` is the reprojection error in px of the upright source frame and
-    `rms_share` the same over the eye distance; `focal_px` in px of the source frame, `focal_assumed` True where nobody
-    stated it; `plate_seen` the share of the background that was seen; `seconds` by stage.
+    `rms_share` the same over the eye distance, `held_out_share` on the frames that did not shape the face; `focal_px`
+    in px of the source frame, `focal_assumed` True where nobody stated it; `plate_seen` the share of the background
+    that was seen; `seconds` by stage.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class CaptureReport:
     splits: dict[str, int]
     rms_px: float
     rms_share: float
+    held_out_share: float
     focal_px: float
     focal_assumed: bool
     crop: Crop

@@ -10,16 +10,20 @@ from jaxtyping import Bool, Float, Int
 
 from nerface.capture.bundle import Bundle, BundleOptions, Observations, solve_bundle
 from nerface.capture.canonical import read_canonical_face
+from nerface.capture.face_track import FaceTrack
 from nerface.capture.report import Dropped, eye_distance
-from nerface.capture.tracking import MIN_FRAMES, FaceTrack
+from nerface.capture.skin import SkinTracks
+from nerface.capture.tracking import MIN_FRAMES
 from nerface.capture.video import PADDED_SHARE
 from nerface.errors import UserError
 from nerface.progress import SILENT, Progress
 
-NO_FACE, REPEATED, MISFIT = "no face", "repeated", "landmarks do not fit the head"
+MISFIT = "landmarks do not fit the head"
 # A frame that fits the solved head this many times worse than the middle frame does, and by more than this share of the
 # eye distance, is a tracking fault (a hand before the face, a blurred turn).
 MISFIT_TIMES, MISFIT_SHARE = 4.0, 0.06
+
+WEIGHT_RANGE = (0.1, 4.0)  # of a landmark's trust by its spread: crops do not show every error
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,10 @@ class SolvedClip:
     """The N used frames of a video, in temporal order.
 
     `numbers` [N] in the video; `landmarks` [N, 478, 2] px and `projected` [N, 468, 2] px of the upright frame; `scores`
-    [N, 52] named by `names`; `timestamps` [N] s; `camera_to_head` [N, 4, 4]; `frame_rms_px` [N]; `focal` px and
-    `centre` (u, v) px of the upright frame; `frame_rate` Hz of the used frames; `dropped` tells of the others.
+    [N, 52] named by `names`; `timestamps` [N] s; `camera_to_head` [N, 4, 4]; `frame_rms_px` [N], and
+    `held_out_rms_px` over the frames that shape and basis were not solved from; `spots` how many points on the skin
+    told of the motion; `focal` px and `centre` (u, v) px of the upright frame; `frame_rate` Hz of the used frames;
+    `dropped` tells of the others.
     """
 
     numbers: Int[np.ndarray, " frames"]
@@ -45,6 +51,8 @@ class SolvedClip:
     units_per_cm: float
     frame_rate: float
     dropped: Dropped
+    held_out_rms_px: float = float("nan")
+    spots: int = 0
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,7 +72,7 @@ def solve_clip(
     `focal_px` is the stated focal length, `frame_rate` that of the video. Raises `UserError` where fewer than 10 frames
     remain or the solution does not hold.
     """
-    usable = track.found & ~track.repeated
+    usable = track.usable & track.found
     _check_enough(int(usable.sum()), track)
     bundle = solve_bundle(
         Observations(
@@ -72,7 +80,11 @@ def solve_clip(
             scores=track.scores[usable],
             size=track.size,
             depths=track.landmarks[usable, :, 2],
+            weights=_weights(track, usable),
             times=track.timestamps[usable],
+            segment=track.segment[usable],
+            skin=track.skin if isinstance(track.skin, SkinTracks) else None,
+            numbers=np.flatnonzero(usable),
         ),
         read_canonical_face(task_file),
         BundleOptions(focal_px=focal_px),
@@ -93,6 +105,8 @@ def solve_clip(
         timestamps=track.timestamps[numbers],
         camera_to_head=bundle.camera_to_head[good],
         frame_rms_px=bundle.frame_rms_px[good],
+        held_out_rms_px=_rms(bundle.frame_rms_px[good & bundle.held_out], bundle.held_out_rms_px),
+        spots=bundle.spots,
         focal=bundle.focal,
         focal_assumed=bundle.focal_assumed,
         centre=bundle.centre,
@@ -100,6 +114,19 @@ def solve_clip(
         frame_rate=true_rate,
         dropped=_dropped(track, usable, numbers),
     )
+
+
+def _weights(track: FaceTrack, usable: np.ndarray) -> Float[np.ndarray, " 478"] | None:
+    """Trust in each landmark: the square of the usual spread between crops over its own; None where none is known."""
+    spread = np.sqrt(np.mean(track.spread[usable].astype(np.float64) ** 2, axis=0))
+    usual = float(np.median(spread))
+    if not usual > 0:
+        return None
+    return np.asarray(np.clip((usual / np.maximum(spread, 1e-6)) ** 2, *WEIGHT_RANGE))
+
+
+def _rms(values: np.ndarray, otherwise: float) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else otherwise
 
 
 def _fits(bundle: Bundle, eyes_px: float) -> Bool[np.ndarray, " frames"]:
@@ -121,6 +148,5 @@ def _dropped(track: FaceTrack, usable: np.ndarray, numbers: np.ndarray) -> Dropp
     for number in range(len(track)):
         if number in kept:
             continue
-        reason = MISFIT if usable[number] else REPEATED if track.repeated[number] else NO_FACE
-        rows.append((number, reason))
+        rows.append((number, MISFIT if usable[number] else track.reasons[number]))
     return Dropped(tuple(rows))

@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from nerface.capture.plate import Plate
 from nerface.capture.splits import SPLITS, Place, index_map, rows_of
+from nerface.data.seed_layout import ESTIMATED
 from nerface.errors import UserError
 from nerface.files import write_json
 from nerface.types import Intrinsics
@@ -30,7 +31,8 @@ class CapturedFrames:
     """All numbers of the N used frames, in temporal order, for the image as stored.
 
     `camera_to_head` [N, 4, 4], `expressions` [N, E] named by `names`, `head_boxes` and
-    `sampling_boxes` [N, 4] fractions, `source_frames` [N] numbers in the video, `timestamps` [N] s.
+    `sampling_boxes` [N, 4] fractions, `source_frames` [N] numbers in the video, `timestamps` [N] s, `exposures` [N, 3]
+    gains of red, green and blue relative to the plate.
     """
 
     places: list[Place]
@@ -41,6 +43,7 @@ class CapturedFrames:
     sampling_boxes: Float[np.ndarray, "frames 4"]
     source_frames: np.ndarray
     timestamps: Float[np.ndarray, " frames"]
+    exposures: Float[np.ndarray, "frames 3"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def _shared_keys(frames: CapturedFrames, scene: CapturedScene) -> dict[str, Any]
         "units": {"head_units_per_cm": scene.units_per_cm},
         "source": scene.source,
         "background_unseen": UNSEEN_FILE,
+        "poses": ESTIMATED,
         "expression_names": list(frames.names),
         "expression_stats": expression_stats(frames.expressions[rows_of(frames.places, "train")]),
     }
@@ -148,4 +152,5 @@ def _frame_keys(frames: CapturedFrames, temporal: int) -> dict[str, Any]:
         "source_frame": int(frames.source_frames[temporal]),
         "timestamp": float(frames.timestamps[temporal]),
         "mask_path": mask_name(place),
+        "exposure": [round(float(gain), 5) for gain in frames.exposures[temporal]],
     }

@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from nerface.errors import UserError
 
 SHOWN = 3  # names that an error lists
+# Words for channels that move together.
+GROUPS = {"gazeYaw": ("leftEyeYaw", "rightEyeYaw"), "gazePitch": ("leftEyePitch", "rightEyePitch")}
 CHOICES = ("same", "shared")
 
 
@@ -71,6 +73,15 @@ def channel_index(names: Sequence[str], word: str) -> int:
     near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
     hint = f", did you mean '{lower[near[0]]}'?" if near else f": it has {_some(names)}"
     raise UserError(f"the avatar has no expression channel '{word}'{hint}")
+
+
+def channels_of(names: Sequence[str], word: str) -> tuple[int, ...]:
+    """The channels that `word` names: those of a group where the avatar has them all (`gazeYaw`: the yaw of both eyes),
+    else the one of that name or number. Raises `UserError` as `channel_index` does."""
+    members = GROUPS.get(word, ())
+    if word not in names and members and all(member in names for member in members):
+        return tuple(list(names).index(member) for member in members)
+    return (channel_index(names, word),)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from nerface.driving.channels import channel_index
+from nerface.driving.channels import channels_of
+from nerface.driving.gaze_channels import eyes_agree
 from nerface.driving.paths import there_and_back
 from nerface.errors import UserError
 
@@ -21,12 +22,14 @@ SLACK = 0.05  # of a channel's range: so little beyond it is nothing to speak of
 @dataclass(frozen=True)
 class Edit:
     """One channel's edit: from `start` to `end` and back (equal: a fixed value), `added` to what is there or in its
-    place."""
+    place. Several `channels` (both eyes' yaw) keep their distance from each other. `names` are those of all channels:
+    eye angles and eyeLook scores say the same, so that one follows where the other is edited."""
 
-    channel: int
+    channels: tuple[int, ...]
     start: float
     end: float
     added: bool
+    names: tuple[str, ...]
 
     def apply(
         self, expressions: Float[np.ndarray, "frames expression"], loops: int = 1
@@ -34,8 +37,10 @@ class Edit:
         """The expressions with this channel edited; the way there and back is gone `loops` times over the frames."""
         values = self.start + (self.end - self.start) * there_and_back(len(expressions), loops)
         edited = np.array(expressions, dtype=np.float32)
-        edited[:, self.channel] = values + (expressions[:, self.channel] if self.added else 0.0)
-        return edited
+        before = expressions[:, self.channels]
+        kept = before if self.added else before - before.mean(axis=1, keepdims=True)
+        edited[:, self.channels] = values[:, None] + kept
+        return eyes_agree(edited, self.names, self.channels)
 
 
 def read_edit(text: str, names: Sequence[str]) -> Edit:
@@ -53,7 +58,7 @@ def read_edit(text: str, names: Sequence[str]) -> Edit:
         start = end = math.nan
     if not equals or not word or not (abs(start) <= LARGEST and abs(end) <= LARGEST):  # also where it is no number
         raise UserError(f"the edit '{text}' is not understood: {GRAMMAR}")
-    return Edit(channel_index(names, word), start, end, added)
+    return Edit(channels_of(names, word), start, end, added, tuple(names))
 
 
 def beyond_training(

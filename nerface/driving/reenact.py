@@ -5,6 +5,8 @@
 
 Neutral is what has no activity: for each channel the value nearest to zero within one spread of the channel's mean. A
 frame is the more neutral the nearer it is to that. This holds for named scores in [0, 1] as for signed coefficients.
+Gaze has no such value: its neutral is the clip's usual one (most people look at the camera most of the time), since the
+most neutral face may look anywhere.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from nerface.driving.conventions import PLAIN, Convention, in_convention
+from nerface.driving.gaze_channels import GAZE_NAMES, look_follows, places_of
 from nerface.driving.track import Track
 from nerface.driving.views import rest_pose
 from nerface.errors import UserError
 from nerface.fields.base import Subject
 
 SPREAD_FLOOR = 0.05  # channels that hardly move do not decide which frame is neutral
-NO_ACTIVITY = ("_neutral", "eyeLook")  # beginnings of channel names that tell nothing of it (gaze is not expression)
+# Beginnings of channel names that tell nothing of it (gaze is not expression).
+NO_ACTIVITY = ("_neutral", "eyeLook", "leftEye", "rightEye")
 PITCH_WEIGHT = 0.5  # of the frontal frame's measure: a nod matters half as much as a turn or a tilt (spec 6.5)
 SAME_AXES_DEG = 90.0  # a frontal driver farther from the target's frontal pose than this has other head axes
 EXPRESSIONS, ANCHORS = ("relative", "copy"), ("seed", "relative")
@@ -65,9 +69,13 @@ def transferred(
     driver: Float[np.ndarray, "frames expression"],
     driver_neutral: Float[np.ndarray, " expression"],
     target_neutral: Float[np.ndarray, " expression"],
+    names: Sequence[str] = (),
 ) -> Float[np.ndarray, "frames expression"]:
-    """What the driver does, done by the target: `target_neutral + (driver - driver_neutral)`."""
-    return (target_neutral + (driver - driver_neutral)).astype(np.float32)
+    """What the driver does, done by the target: `target_neutral + (driver - driver_neutral)`.
+
+    `names` of the channels: where there are eye angles, eyeLook scores are those of the angles that result.
+    """
+    return look_follows((target_neutral + (driver - driver_neutral)).astype(np.float32), names)
 
 
 def anchored(
@@ -98,7 +106,8 @@ def _rotations(camera_to_head: Float[np.ndarray, "*frames 4 4"]) -> Float[np.nda
 def avatar_neutral(subject: Subject) -> Neutral:
     """What an avatar alone knows: its rest pose, and the neutral point of the expressions it was trained on."""
     mean, spread = np.array(subject.expression_mean), np.array(subject.expression_std)
-    return Neutral(rest_pose(subject), neutral_point(mean, spread), "the avatar's rest pose and expression statistics")
+    expression = _with_usual_gaze(neutral_point(mean, spread), mean, subject.expression_names)
+    return Neutral(rest_pose(subject), expression, "the avatar's rest pose and expression statistics")
 
 
 def track_neutral(track: Track, neutral: str | None = None, split: str = "train") -> Neutral:
@@ -106,12 +115,27 @@ def track_neutral(track: Track, neutral: str | None = None, split: str = "train"
     `split`."""
     names = track.expression_names
     chosen = neutral_frame(track.expressions, names) if neutral is None else track.find(neutral, split)
+    expression = track.expressions[chosen]
+    if neutral is None:
+        expression = _with_usual_gaze(expression, np.median(track.expressions, axis=0), names)
     front = frontal_frame(track.camera_to_head, track.convention)
     return Neutral(
         track.camera_to_head[front],
-        track.expressions[chosen],
+        expression,
         f"{track.folder}: frontal frame {track.name(front)}, neutral frame {track.name(chosen)}",
     )
+
+
+def _with_usual_gaze(
+    expression: Float[np.ndarray, " expression"], usual: Float[np.ndarray, " expression"], names: Sequence[str]
+) -> Float[np.ndarray, " expression"]:
+    """The expression with the eye angles of `usual`, where there are any."""
+    gaze = places_of(names, GAZE_NAMES)
+    if gaze is None:
+        return expression
+    changed = np.array(expression, dtype=np.float32)
+    changed[gaze] = usual[gaze]
+    return look_follows(changed[None], names)[0]
 
 
 def require_same_axes(driver: Neutral, target: Neutral, convention: Convention, where: str) -> None:

@@ -14,6 +14,7 @@ from nerface.data.dataset import SPLITS, load_dataset
 from nerface.data.seed_layout import SplitTable, read_expression_names, read_index_map, read_intrinsics, read_split
 from nerface.driving.channels import channel_map
 from nerface.driving.conventions import Convention, convention_of, in_convention
+from nerface.driving.gaze_channels import with_gaze_of
 from nerface.driving.views import subject_convention
 from nerface.errors import UserError
 from nerface.fields.base import Subject
@@ -89,13 +90,17 @@ class Track:
     def adapted(
         self, subject: Subject, channels: str, missing: Float[np.ndarray, " expression"], offered: bool = True
     ) -> Track:
-        """The same frames in an avatar's convention and channels (see `channel_map`; `missing` fills the others)."""
-        mapped = channel_map(self.expression_names, subject.expression_names, channels, str(self.folder), offered)
+        """The same frames in an avatar's convention and channels (see `channel_map`; `missing` fills the others).
+
+        Gaze told as eye angles or as eyeLook scores is told as the avatar knows it (`with_gaze_of`).
+        """
+        values, names = with_gaze_of(self.expressions, self.expression_names, subject.expression_names)
+        mapped = channel_map(names, subject.expression_names, channels, str(self.folder), offered)
         target = subject_convention(subject)
         return replace(
             self,
             camera_to_head=in_convention(self.camera_to_head, self.convention, target),
-            expressions=mapped.apply(self.expressions, missing),
+            expressions=mapped.apply(values, missing),
             expression_names=subject.expression_names,
             convention=target,
         )
@@ -108,10 +113,15 @@ class Track:
 
 
 def read_track(folder: Path, split: str = EVERY_SPLIT) -> Track:
-    """The frames of every split in `folder` (NeRFace's layout), of which `split` must be there and hold some.
+    """The frames of every split in `folder` (NeRFace's layout), of which `split` must be there and hold some; or
+    those of a table of Live Link Face (.csv), whatever `split` is called.
 
     Raises `UserError` for missing or broken files, and where splits have other channels or other axes than each other.
     """
+    from nerface.driving.arkit_track import is_table, table_track
+
+    if is_table(folder):
+        return table_track(folder, split)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: a dataset folder with transforms_train.json is needed")
     there = [name for name in SPLITS if (folder / f"transforms_{name}.json").exists()]

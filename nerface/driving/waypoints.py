@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from nerface.driving.channels import channel_index
+from nerface.driving.channels import channels_of
 from nerface.driving.edits import LARGEST
+from nerface.driving.gaze_channels import eyes_agree
 from nerface.driving.paths import eased
 from nerface.errors import UserError
 from nerface.files import read_json
@@ -53,11 +54,14 @@ class WaypointPath:
     ) -> Float[np.ndarray, "frames expression"]:
         """`base` with the channels that way-points set; what a point does not set stays as it is in `base`."""
         changed = base.astype(np.float64)
+        touched: set[int] = set()
         for number, point in enumerate(self.points):
             for word, value in point.expression.items():
-                channel = channel_index(names, word)
-                changed[:, channel] += self.share[:, number] * (value - base[:, channel])
-        return changed.astype(np.float32)
+                channels = list(channels_of(names, word))
+                away = value - base[:, channels].mean(axis=1)
+                changed[:, channels] += (self.share[:, number] * away)[:, None]
+                touched.update(channels)
+        return eyes_agree(changed.astype(np.float32), names, touched)
 
 
 def path_frames(points: Sequence[Waypoint]) -> int:

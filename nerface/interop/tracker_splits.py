@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from nerface.capture.splits import Place
+from nerface.capture.splits import SPLITS, Place
 from nerface.errors import UserError
 
 SEED_TEST_FRAMES = 1000  # the seed's held-out tail
@@ -54,8 +54,7 @@ def split_tracked(count: int, options: SplitOptions) -> list[Place]:
         order = random.permutation(used)
         train, val = order[: used - options.val_frames], order[used - options.val_frames :]
     else:
-        borders = np.linspace(0, used, options.val_frames + 1).astype(int)
-        val = np.array([random.integers(low, high) for low, high in pairwise(borders)], dtype=int)
+        val = _spread(used, options.val_frames, random)
         train = np.setdiff1d(np.arange(used), val)
     places = [
         Place(split, row, int(temporal))
@@ -77,12 +76,36 @@ def _test_count(count: int, options: SplitOptions) -> int:
     return SEED_TEST_FRAMES if count >= SHORT_CLIP else round(count * SHORT_TEST_SHARE)
 
 
-def index_map(places: list[Place], count: int) -> Float[np.ndarray, "frames 2"]:
-    """The seed's `index_map.npy` for all `count` frames of the clip: temporal number, and row of the train split or -1.
+def kept_splits(splits: tuple[str, ...] | None, options: SplitOptions) -> list[Place] | None:
+    """Places as the source divided the clip; None where it did not, or left nothing to train on or to test.
+
+    Sources without validation frames (most) give one training frame from each of `val_frames` equal stretches.
+    """
+    if splits is None or not {"train", "test"} <= set(splits):
+        return None
+    kept = np.array(splits)
+    train = np.flatnonzero(kept == "train")
+    if "val" not in splits and len(train) > options.val_frames:
+        kept[train[_spread(len(train), options.val_frames, np.random.default_rng(options.seed))]] = "val"
+    places = []
+    for split in SPLITS:
+        members = np.flatnonzero(kept == split)
+        places += [Place(split, row, int(temporal)) for row, temporal in enumerate(members)]
+    return sorted(places, key=lambda place: place.temporal)
+
+
+def _spread(count: int, wanted: int, random: np.random.Generator) -> Int[np.ndarray, " wanted"]:
+    """One number below `count` from each of `wanted` equal stretches."""
+    borders = np.linspace(0, count, wanted + 1).astype(int)
+    return np.array([random.integers(low, high) for low, high in pairwise(borders)], dtype=np.int64)
+
+
+def index_map(places: list[Place], numbers: Int[np.ndarray, " frames"]) -> Float[np.ndarray, "frames 2"]:
+    """The seed's `index_map.npy` for all frames of the clip: number in the video, and row of the train split or -1.
 
     (The seed stops before the test part; its evaluator fails where the map has fewer rows than there are test frames.)
     """
-    table = np.stack([np.arange(count), np.full(count, -1)], axis=1).astype(np.float64)
+    table = np.stack([numbers, np.full(len(numbers), -1)], axis=1).astype(np.float64)
     for place in places:
         if place.split == "train":
             table[place.temporal, 1] = place.row

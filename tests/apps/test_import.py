@@ -98,7 +98,7 @@ def test_the_synthetic_subject_becomes_a_dataset_with_exact_poses(sample_images,
 
 def test_words_and_folders_it_cannot_use(tracked, tmp_path):
     person = tmp_path / "person"
-    check_refused(nerface("import", tmp_path / "nowhere", "-o", person), "is not a folder")
+    check_refused(nerface("import", tmp_path / "nowhere", "-o", person), "no such file or folder")
     check_refused(nerface("import", tracked.folder), "--output")
     check_refused(nerface("import", tracked.folder, "-o", person, "--unit", "0"), "--unit")
     check_refused(nerface("import", tracked.folder, "-o", person, "--temporal", "--shuffle"), "--shuffle")

@@ -120,7 +120,7 @@ def test_one_step_of_the_eliminated_system_reaches_the_minimum_of_the_linear_one
         noise=np.broadcast_to([2.0, 2.0, np.inf], (468, 3)).copy(),
         offset_sigma=0.5,
         depth_sigma=0.5,
-        basis_sigma=np.full(468, 0.5),
+        basis_sigma=np.full((468, 1), 0.5),
         centre=CENTRE,
         focal_prior=FOCAL,
         focal_log_sigma=0.1,

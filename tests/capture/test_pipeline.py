@@ -40,10 +40,14 @@ def _track(lost: int) -> FaceTrack:
     found = np.arange(COUNT) != lost
     return FaceTrack(
         landmarks=landmarks,
+        spread=np.full((COUNT, 478), 0.5, np.float32),
         scores=np.random.default_rng(0).random((COUNT, 52), dtype=np.float32),
         presence=found.astype(np.float32),
+        sharpness=found.astype(np.float32),
         found=found,
         repeated=np.zeros(COUNT, bool),
+        reasons=tuple("" if there else "no face" for there in found),
+        segment=(np.arange(COUNT) > lost).astype(np.int64),
         timestamps=np.arange(COUNT) / 25,
         size=(SIDE, SIDE),
     )

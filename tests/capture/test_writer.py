@@ -54,6 +54,7 @@ def _write(folder, image_format="png"):
         sampling_boxes=boxes + np.array([-0.1, 0.1, -0.1, 0.1]),
         source_frames=np.arange(COUNT) * 2,
         timestamps=np.arange(COUNT) / 12.5,
+        exposures=np.linspace(0.8, 1.2, 3 * len(places)).reshape(-1, 3),
     )
     camera = Intrinsics(40.0, 41.0, 0.48, 0.51, WIDTH, HEIGHT)
     scene = CapturedScene(camera, 12.5, 0.01, {"file": "clip.mp4", "sha256": "0" * 64, "crop": [0, 0, 9, 9]})

@@ -51,7 +51,7 @@ def test_a_share_of_the_training_part_loses_no_thousand_frames(share):
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_index_map_finds_every_training_frame(shuffled):
     places = split_tracked(80, SplitOptions(test_frames=20, train_share=0.5, val_frames=3, shuffled=shuffled))
-    table = index_map(places, 80)
+    table = index_map(places, np.arange(80))
     assert table.shape == (80, 2)
     assert table[:, 0].tolist() == list(range(80))
     train = members(places, "train")

@@ -42,6 +42,10 @@ def capture(verb: argparse.ArgumentParser, size: str) -> None:
         metavar="SHARE",
         help="of frames that must show the face (default: 0.6)",
     )
+    help_text = "a photograph of the empty scene, taken from the same place: the background plate"
+    group.add_argument("--plate-photo", type=Path, metavar="PHOTO", help=help_text)
+    help_text = "turn the pictures of a slightly moving camera back to where the backdrop stands still"
+    group.add_argument("--steady", action="store_true", help=help_text)
     group.add_argument("--weights", type=Path, metavar="FOLDER", help="where the networks are (see `nerface weights`)")
 
 

@@ -1,0 +1,89 @@
+"""What the landmarks hand on to the motion's adjustment: their poses, how far to trust them, and where spots sit."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from nerface.capture.bundle_geometry import linearise, mobility
+from nerface.capture.bundle_inputs import BundleOptions, Observations, joined_triples
+from nerface.capture.bundle_landmarks import LandmarkSolution
+from nerface.capture.bundle_motion import DOF, MotionProblem
+from nerface.capture.bundle_refit import turns
+from nerface.capture.bundle_shape import vertices_of
+from nerface.capture.bundle_spots import FaceModel, SpotOptions, spot_table
+from nerface.capture.bundle_track import smoothness_for
+from nerface.capture.canonical import CanonicalFace
+
+_CHUNK_FRAMES = 128
+# Landmarks of a frame err together: 468 of them count for about one, which leaves some 4 degrees of doubt.
+_ERR_TOGETHER = 400.0
+_SMOOTH_TIMES = 10.0  # smoothing of the motion relative to the witness' information
+# How far the witness' error may grow with the head's turn (radians a radian, cm a radian, log depth a radian) and with
+# a unit of the strongest reduced scores.
+_TURN_BIAS, _SCORE_BIAS = (0.3, 0.3, 0.3, 3.0, 3.0, 0.1), (0.05, 0.05, 0.05, 0.3, 0.3, 0.01)
+_BIASED_SCORES = 4
+_NOISE_FLOOR_SHARE = 0.0005  # of the outer-eye distance: no spot is followed more exactly
+
+
+def motion_problem(
+    observations: Observations, canonical: CanonicalFace, solution: LandmarkSolution, options: BundleOptions
+) -> MotionProblem:
+    """The adjustment of all frames' motion, begun from the landmarks' solution."""
+    assert observations.skin is not None
+    track, poses = solution.track, solution.poses
+    frames = len(poses)
+    numbers = np.arange(frames) if observations.numbers is None else observations.numbers
+    segment = np.zeros(frames, int) if observations.segment is None else observations.segment
+    motion = mobility(canonical.vertices)
+    model = FaceModel(
+        track.canonical + track.shape[:, 0],
+        track.shape[:, 1:].transpose(1, 0, 2),
+        canonical.triangles,
+        track.activations[:, 1:],
+        motion,
+    )
+    spots = spot_table(
+        observations.skin,
+        numbers,
+        segment,
+        model,
+        poses,
+        (track.focal, track.centre),
+        SpotOptions(longest=options.longest_spot),
+    )
+    information = _information(solution) / _ERR_TOGETHER
+    score = track.activations[:, 1 : 1 + _BIASED_SCORES]
+    features = np.concatenate([turns(poses), score - score.mean(axis=0)], axis=1)
+    metric = _SMOOTH_TIMES * smoothness_for(options.smooth_cycles_per_frame)
+    return MotionProblem(
+        spots=spots,
+        witness=poses,
+        information=information,
+        features=features,
+        bias_sigma=np.array([_TURN_BIAS] * 3 + [_SCORE_BIAS] * score.shape[1]),
+        activations=track.activations[:, : 1 + options.swaying_scores],
+        focal=track.focal,
+        focal_prior=options.focal_px or options.focal_prior_ratio * max(observations.size),
+        focal_log_sigma=0.0 if options.focal_px else options.focal_prior_log_sigma * np.sqrt(options.focal_evidence),
+        centre=track.centre,
+        smoothness=metric * np.einsum("nii->i", information) / frames,
+        joined=joined_triples(observations),
+        noise_floor=_NOISE_FLOOR_SHARE * float(np.median(track.noise)) / options.noise_ratio,
+        correlation=10.0,
+        prior_dof=4.0,
+        steps=options.motion_steps,
+    )
+
+
+def _information(solution: LandmarkSolution) -> Float[np.ndarray, "frames 6 6"]:
+    """What the pictured landmarks of each frame say of its pose, if each erred on its own."""
+    track, poses = solution.track, solution.poses
+    information = np.empty((len(poses), DOF, DOF))
+    for at in range(0, len(poses), _CHUNK_FRAMES):
+        part = slice(at, at + _CHUNK_FRAMES)
+        points = vertices_of(track.canonical, track.shape, track.activations[part])
+        line = linearise(points, poses.take(part), track.focal, track.centre)
+        rows = (line.by_pose[:, :, :2, :DOF] / track.noise[:, :2, None]).reshape(len(points), -1, DOF)
+        information[part] = rows.transpose(0, 2, 1) @ rows
+    return information
