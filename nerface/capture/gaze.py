@@ -40,6 +40,7 @@ MOST_YAW, MOST_PITCH = float(np.radians(50.0)), float(np.radians(40.0))
 VERGENCE = (float(np.radians(-20.0)), float(np.radians(5.0)))  # of left yaw less right yaw
 VERGENCE_SIGMA_S = 0.4
 TEMPLE_DEG = 20.0  # eyes face outwards by so much: the far eye of a turned head is seen worse
+ASIDE = (0.75, 0.95)  # of the ball's radius: sight lines so far from its centre are trusted, and not at all
 LEAST_WEIGHT = 0.15  # of both eyes together: below, a frame is bridged
 SMOOTH_S, REACH = 0.05, 4  # of the smoothing in time: standard deviation, and frames to either side
 EDGE_NOISES = 2.5  # a change this many times the jitter is a saccade and stays sharp
@@ -140,7 +141,14 @@ def _seen(sight: _Sight, centre: Float[np.ndarray, " 3"], landmarks_only: bool) 
     if landmarks_only and sight.weight.sum() > 0:
         usual = np.median(angles[sight.weight > 0.5 * sight.weight.max(), 1])
         angles[:, 1] = usual + (angles[:, 1] - usual) / LANDMARK_PITCH_GAIN
-    return _Seen(angles, sight.weight)
+    closest = (
+        sight.origins
+        - centre
+        - np.sum((sight.origins - centre) * sight.directions, axis=1, keepdims=True) * sight.directions
+    )
+    aside = np.linalg.norm(closest, axis=1) / IRIS_DISTANCE_CM
+    at_edge = np.clip((ASIDE[1] - aside) / (ASIDE[1] - ASIDE[0]), 0.0, 1.0)  # there a tenth of a px is a degree
+    return _Seen(angles, sight.weight * at_edge)
 
 
 def project_cm(solved: SolvedClip, point: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "frames 2"]:

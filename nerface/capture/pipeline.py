@@ -32,7 +32,7 @@ from nerface.capture.solving import solve_clip
 from nerface.capture.splits import SPLITS, split_frames
 from nerface.capture.track_store import TrackStore, load_track, save_track, track_key
 from nerface.capture.tracking import track_face
-from nerface.capture.video import VideoReader
+from nerface.capture.video import WORKING_PX, VideoReader
 from nerface.capture.writer import CapturedFrames, CapturedScene, DatasetWriter
 from nerface.data.images import read_image
 from nerface.errors import UserError
@@ -60,7 +60,7 @@ def capture(
     video, folder = Path(video), Path(folder)
     options.check()
     refuse_existing(folder)
-    reader = VideoReader(video)
+    reader = VideoReader(video, max(WORKING_PX, options.size))
     weights = find_weights(options.weights)
     source, clock = Source(reader, sha256_of(video)), Clock()
     try:

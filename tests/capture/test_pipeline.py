@@ -14,6 +14,7 @@ from nerface.capture.report import Dropped, pose_angles
 from nerface.capture.solving import SolvedClip
 from nerface.capture.tracking import FaceTrack
 from nerface.data import load_dataset
+from nerface.driving.gaze_channels import GAZE_NAMES
 from nerface.errors import UserError
 from nerface.weights import WeightPaths
 from tests.capture.clips import networks, swaying, write_clip
@@ -25,9 +26,12 @@ class FakeMatte:
     def __init__(self, model_file, threads):
         pass
 
-    def __call__(self, image):
-        mask = np.zeros(image.shape[:2], np.float32)
-        mask[20:, 30:100] = 1.0
+    def coarse(self, image):
+        return self.coarse_of(image)
+
+    def coarse_of(self, small):
+        mask = np.zeros((256, 256), np.float32)
+        mask[40:, 60:200] = 1.0
         return mask
 
 
@@ -82,7 +86,7 @@ def fakes(monkeypatch, tmp_path):
     task.write_bytes(b"fake")
     calls = {"tracked": 0}
 
-    def track(frames, landmarker, expected, min_share, progress):
+    def track(frames, landmarker, expected, min_share, progress, **others):
         calls["tracked"] += 1
         assert sum(1 for _ in frames()) == expected == COUNT
         return _track(MISSING)
@@ -110,13 +114,18 @@ def test_a_clip_becomes_a_dataset(fakes, clip, tmp_path):
     assert (dataset.intrinsics.width, dataset.intrinsics.height) == (64, 64)
     numbers = np.concatenate([split.source_frames for split in dataset.splits.values()])
     assert sorted(numbers.tolist()) == [n for n in range(COUNT) if n != MISSING]
-    assert dataset.expression_names == SCORE_NAMES
+    assert dataset.expression_names == (*SCORE_NAMES, *GAZE_NAMES)
+    assert dataset.poses_estimated
+    assert all((split.exposures > 0.5).all() for split in dataset.splits.values())
     figures = json.loads((folder / "capture.json").read_text())
     assert figures["frames"]["dropped"]["no face"]["frames"] == [MISSING]
     assert figures["camera"]["focal_assumed"] is True
     assert figures["reprojection_error"]["rms_px"] == pytest.approx(np.sqrt(2))
     assert figures["reprojection_error"]["share_of_eye_distance"] == pytest.approx(np.sqrt(2) / 24)
-    assert set(figures["scores"]) == set(SCORE_NAMES)
+    assert set(figures["scores"]) == {*SCORE_NAMES, *GAZE_NAMES}
+    assert {len(values) for values in figures["per_frame"].values()} == {COUNT - 1}
+    assert figures["per_frame"]["source_frame"] == [n for n in range(COUNT) if n != MISSING]
+    assert "what to do" in (folder / "report.html").read_text(encoding="utf-8").lower()
     assert (folder / "overlay.mp4").stat().st_size > 1000
     assert sorted(path.name for path in folder.parent.iterdir()) == ["person"]
 

