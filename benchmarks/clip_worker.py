@@ -40,6 +40,9 @@ GAZE_CHANNELS = (
 )
 
 
+GAMMA = 2.2  # of sRGB, about
+
+
 class Tasks:
     """A `Progress` that times the tasks it hears of."""
 
@@ -158,12 +161,15 @@ def _channels(truth_file: Path, folder: Path) -> dict[str, list[float]]:
 
 
 def _exposure(truth_file: Path, folder: Path, numbers: np.ndarray) -> dict[str, list[float]]:
-    """Correlation and slope of the logarithm of the exposure that capture found, where the truth's changes."""
+    """Correlation and slope of the logarithm of the exposure that capture found, where the truth's changes.
+
+    Capture's is a factor on stored values, the truth's one on light: its 2.2th root, about, on stored values.
+    """
     found = read_json(folder / "capture.json").get("per_frame", {}).get("exposure")
     with np.load(truth_file, allow_pickle=False) as truth:
         if found is None or "exposure" not in truth.files:
             return {}
-        true = np.log(truth["exposure"][numbers].mean(axis=1))
+        true = np.log(truth["exposure"][numbers].mean(axis=1)) / GAMMA
     figures = agreement(np.log(np.array(found, float).mean(axis=1)), true)
     return {} if figures is None else {"exposure": list(figures)}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nerface.errors import UserError
     from nerface.evaluation.evaluate import evaluate
     from nerface.geometry import extract_mesh
+    from nerface.interop.formats import import_tracking
     from nerface.interop.seed_checkpoint import open_seed
     from nerface.interop.tracker_import import import_tracker_folder
     from nerface.presets import preset
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "extract_mesh",
     "import_tracker_folder",
+    "import_tracking",
     "load_avatar",
     "load_dataset",
     "open_seed",
@@ -55,6 +57,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "extract_mesh": "geometry",
     "import_tracker_folder": "interop.tracker_import",
+    "import_tracking": "interop.formats",
     "load_avatar": "checkpoint",
     "load_dataset": "data.dataset",
     "open_seed": "interop.seed_checkpoint",

@@ -46,7 +46,7 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
         focal_px=options.focal,
         square=not options.keep_shape,
         plate=options.plate_photo,
-        steady=options.steady,
+        steady=not options.no_steady,
         test_share=options.test_share,
         min_face_share=options.min_face_share,
         weights=options.weights,

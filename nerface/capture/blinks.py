@@ -34,6 +34,7 @@ BLINK_GAP = 0.5  # of the open gap: what goes below is a blink
 BLINK_FRAMES = 7  # between the deepest points of two blinks
 DEEPEST_PERCENTILE = 75.0  # of the blinks' deepest gaps: three of four blinks reach 1
 USUAL_CLOSED, CLOSED_RANGE = 0.2, (0.12, 0.35)  # of the open gap; landmarks of shut eyes leave 0.0 to 0.35
+TOGETHER = (0.70, 0.85)  # an eye shut so far shuts with the other: fast lids are measured a little apart
 TURNED_DEG = 25.0  # of the head: from here the far eye is mixed with the near one, and at twice this only the near
 
 
@@ -66,10 +67,12 @@ def blinks(
     left = np.stack([_of_open(gaps[:, k], np.degrees(pitch)) for k in range(len(EYES))], axis=1)
     closed = _closed(left)
     shut = np.clip((1.0 - left) / (1.0 - closed), 0.0, 1.0)
+    follows = np.clip((shut - TOGETHER[0]) / (TOGETHER[1] - TOGETHER[0]), 0.0, 1.0)
+    shut = shut + follows * np.maximum(shut[:, ::-1] - shut, 0.0)
     for k, eye in enumerate(EYES):
         # A head turned to its left hides its right eye behind the nose.
-        hidden = np.clip(-eye.temporal * np.degrees(yaw) / TURNED_DEG - 1.0, 0.0, 1.0) * -1.0 + 1.0
-        shut[:, k] = hidden * shut[:, k] + (1.0 - hidden) * shut[:, 1 - k]
+        hidden = np.clip(-eye.temporal * np.degrees(yaw) / TURNED_DEG - 1.0, 0.0, 1.0)
+        shut[:, k] = (1.0 - hidden) * shut[:, k] + hidden * shut[:, 1 - k]
     return shut.astype(np.float32)
 
 

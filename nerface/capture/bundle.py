@@ -104,7 +104,7 @@ def solve_bundle(
     _check_poses(solution.poses)
     problem = motion_problem(observations, canonical, solution, options) if followed else None
     if problem is None or not len(problem.spots):
-        still = Refit(solution.track.shape, np.zeros((len(solution.poses), 0)))
+        still = Refit(solution.track.shape, np.zeros((len(solution.poses), 0)), solution.keyframes)
         return _bundle(solution, still, observations.size, options, 0)
     motion = solve_motion(problem, progress)
     solution = replace(
@@ -135,7 +135,7 @@ def _bundle(
     squared = np.sum((projected - track.landmarks[..., :2]) ** 2, axis=-1)
     frame_rms = np.sqrt(squared.mean(axis=1))
     out = np.ones(len(poses), bool)
-    out[solution.keyframes] = False
+    out[refit.frames] = False
     head_to_camera = poses.rotation
     origins = -np.einsum("nji,nj->ni", head_to_camera, poses.translation)  # the camera in head space, cm
     units = MEAN_CAMERA_DISTANCE / float(np.mean(np.linalg.norm(origins, axis=1)))
@@ -160,7 +160,7 @@ def _bundle(
         projected=projected,
         rms_px=float(np.sqrt(squared.mean())),
         frame_rms_px=frame_rms,
-        keyframes=solution.keyframes,
+        keyframes=refit.frames,
         held_out_rms_px=float(np.sqrt(np.mean(frame_rms[out if out.any() else ~out] ** 2))),
         spots=spots,
     )

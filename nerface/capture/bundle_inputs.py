@@ -74,8 +74,9 @@ class BundleOptions:
     focal_px: float | None = None
     focal_prior_ratio: float = 1.25
     focal_prior_log_sigma: float = 0.25
-    focal_evidence: float = 0.01
+    focal_evidence: float = 0.0001
     keyframes: int = 48
+    refit_frames: int = 160
     components: int = 12
     offset_sigma_cm: float = 0.25
     basis_sigma_cm: float = 1.5
@@ -85,12 +86,12 @@ class BundleOptions:
     depth_half_width_cm: float = 2.5
     depth_sigma_cm: float = 0.1
     habit_sigma_cm: float = 3.0
-    longest_spot: int = 80
-    swaying_scores: int = 4
+    longest_spot: int = 60
+    swaying_scores: int = 3
     smooth_cycles_per_frame: float = 0.2
     shape_steps: int = 12
     track_steps: int = 8
-    motion_steps: int = 8
+    motion_steps: int = 6
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from nerface.capture.bundle_track import TrackProblem, smoothness_for, solve_tra
 from nerface.capture.canonical import VERTEX_COUNT, CanonicalFace
 from nerface.progress import Progress
 
+FEWEST_KEYS = 20  # fewer frames do not tell a person's shape
+
 
 @dataclass(frozen=True)
 class LandmarkSolution:
@@ -48,7 +50,8 @@ def solve_landmarks(
 
     trust = noise[:, 0] ** -2 / np.max(noise[:, 0] ** -2)
     poses = first_poses(landmarks[..., :2], base, trust, focal_prior, centre)
-    keys = choose_keyframes(poses, activations[:, 1:], options.keyframes)
+    # At least half of the frames are left out of the shape, to tell how far it holds beyond those that made it.
+    keys = choose_keyframes(poses, activations[:, 1:], min(options.keyframes, max(len(poses) // 2, FEWEST_KEYS)))
     flat = np.where([True, True, False], noise, np.inf)  # the picture alone, without the net's depths
     problem = ShapeProblem(
         landmarks=landmarks[keys],

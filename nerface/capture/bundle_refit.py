@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from nerface.capture.bundle_geometry import Poses, mobility, rotation_log
-from nerface.capture.bundle_inputs import BundleOptions
+from nerface.capture.bundle_inputs import BundleOptions, choose_keyframes
 from nerface.capture.bundle_landmarks import LandmarkSolution
 from nerface.capture.bundle_shape import ShapeProblem, ShapeState, settle_shape
 from nerface.capture.canonical import CanonicalFace
@@ -20,15 +20,21 @@ from nerface.capture.canonical import CanonicalFace
 
 @dataclass(frozen=True)
 class Refit:
-    """`shape` [468, 1 + J + 3, 3] cm: offset, basis over the reduced scores, habits over `turn` [N, 3] (radians)."""
+    """A shape, the `frames` it was solved from, and what the landmarks do beside it.
+
+    `shape` [468, 1 + J + 3, 3] cm: offset, basis over the reduced scores, habits over `turn` [N, 3] (radians).
+    """
 
     shape: Float[np.ndarray, "468 channels 3"]
     turn: Float[np.ndarray, "frames 3"]
+    frames: Int[np.ndarray, " chosen"]
 
 
 def refit_shape(solution: LandmarkSolution, canonical: CanonicalFace, options: BundleOptions) -> Refit:
-    """The shape that explains the landmarks of the key frames, poses and focal length of `solution` fixed."""
-    track, keys = solution.track, solution.keyframes
+    """The shape that explains the landmarks of chosen frames, poses and focal length of `solution` fixed."""
+    track = solution.track
+    count = min(options.refit_frames, len(solution.poses) // 2)
+    keys = np.union1d(solution.keyframes, choose_keyframes(solution.poses, track.activations[:, 1:], count))
     turn = turns(solution.poses)
     vertices, channels = track.shape.shape[:2]
     basis = np.repeat(options.basis_sigma_cm * mobility(canonical.vertices)[:, None], channels - 1, axis=1)
@@ -47,7 +53,7 @@ def refit_shape(solution: LandmarkSolution, canonical: CanonicalFace, options: B
     )
     start = np.concatenate([track.shape, np.zeros((vertices, turn.shape[1], 3))], axis=1)
     state = ShapeState(solution.poses.take(keys), track.focal, start, np.zeros(vertices))
-    return Refit(settle_shape(problem, state).shape, turn)
+    return Refit(settle_shape(problem, state).shape, turn, keys)
 
 
 def turns(poses: Poses) -> Float[np.ndarray, "frames 3"]:

@@ -15,6 +15,7 @@ from nerface.capture.skin import SkinTracks
 # of a head 15.5 cm broad and 19.5 cm long whose brow lies where the mesh has it.
 _SKULL_CENTRE_CM, _SKULL_AXES_CM = np.array([0.0, 2.8, -4.5]), np.array([7.8, 10.0, 9.8])
 _CHUNK_SPOTS = 256
+_GOLDEN = 0.618034  # its multiples' fractions are spread evenly
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class SpotOptions:
     shortest: int = 5
     surface_sigma_cm: float = 0.5
     skull_sigma_cm: float = 1.5
-    mobility_share: float = 1.0
+    mobility_share: float = 0.5
     sway_share: float = 1.0
     skull_mobility_cm: float = 0.1
 
@@ -61,16 +62,21 @@ def spot_table(
     fresh[1:] = (track[1:] != track[:-1]) | (np.diff(frame) != 1) | (segment[frame[1:]] != segment[frame[:-1]])
     run = np.cumsum(fresh) - 1
     begin = np.flatnonzero(fresh)
-    length = np.diff([*begin, len(frame)])
-    pieces = -(-length // options.longest)
-    age = np.arange(len(frame)) - begin[run]
-    piece = age * pieces[run] // length[run]
-    fresh[1:] |= np.diff(piece) != 0
+    # Cut at ages that differ from spot to spot, so that no frame is where many end.
+    phase = (np.arange(len(begin)) * _GOLDEN % 1 * options.longest).astype(int)
+    age = np.arange(len(frame)) - begin[run] + phase[run]
+    fresh[1:] |= np.diff(age // options.longest) != 0
     owner = np.cumsum(fresh) - 1
     count = np.bincount(owner)
     keep = count[owner] >= options.shortest
     frame, place, owner = frame[keep], place[keep], owner[keep]
     _, owner, count = np.unique(owner, return_inverse=True, return_counts=True)
+    # Spots in order of their first frame, then the longest first: the adjustment takes those that are alike together.
+    start = np.cumsum(count) - count
+    order = np.lexsort((-count, frame[start]))
+    rows = np.concatenate([np.arange(start[spot], start[spot] + count[spot]) for spot in order])
+    frame, place, count = frame[rows], place[rows], count[order]
+    owner = np.repeat(np.arange(len(count)), count)
     start = np.concatenate([[0], np.cumsum(count)])
     middle = start[:-1] + count // 2
     corner, share = _on_mesh(model, poses, camera, frame[middle], place[middle])
@@ -80,9 +86,7 @@ def spot_table(
     point[~on_mesh] = _on_skull(poses, camera, frame[middle][~on_mesh], place[middle][~on_mesh])
     mobile = np.where(on_mesh, np.einsum("pk,pk->p", share, model.mobility[at]), options.skull_mobility_cm)
     sigma = np.where(on_mesh, options.surface_sigma_cm, options.skull_sigma_cm)
-    return SpotTable(
-        start, frame, place, point, sigma, options.sway_share * mobile, options.mobility_share * mobile
-    )
+    return SpotTable(start, frame, place, point, sigma, options.sway_share * mobile, options.mobility_share * mobile)
 
 
 def _on_mesh(

@@ -19,19 +19,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from nerface.capture.eye_geometry import IRIS_DISTANCE_CM, corner_in_head, eye_angles, on_ball, project_cm, sight_lines
 from nerface.capture.eye_landmarks import EYES, EyeLandmarks
 from nerface.capture.irises import IrisTrack
 
 if TYPE_CHECKING:
     from nerface.capture.solving import SolvedClip
 
-IRIS_DISTANCE_CM = (
-    0.95  # from the eyeball's centre: 1.35 behind the cornea's top, less the 0.36 that the iris lies deep
-)
 IRIS_FORWARD_CM = 0.5  # of the iris before the middle of the corners, looking straight ahead
 IRIS_TEMPORAL_CM, IRIS_UP_CM = 0.12, 0.20  # the same across: the middle of four people's clips
 PLACE_SIGMA_CM = (0.15, 0.20)  # how far people's eyeballs lie from there, sideways and upwards
-CORNER_SIGMA_CM, CORNER_NOISE_PX = 0.3, 1.5
 LOOKING_DEG = (20.0, 15.0, 10.0, 8.0, 6.0, 5.0, 5.0, 5.0, 5.0)  # widths of the mode, narrowing
 LOOKING_NOISE_DEG = 3.0
 LOOKS = 50  # independent looks that a clip counts as
@@ -115,7 +112,7 @@ def solve_gaze(
 def _sight_of(
     solved: SolvedClip, irises: IrisTrack | None, openness: np.ndarray, number: int, eye: EyeLandmarks
 ) -> _Sight:
-    landmarks = np.asarray(solved.landmarks, np.float64)
+    landmarks = np.nan_to_num(np.asarray(solved.landmarks, np.float64))
     outer = corner_in_head(solved, landmarks[:, eye.outer], np.array(eye.outer_cm))
     inner = corner_in_head(solved, landmarks[:, eye.inner], np.array(eye.inner_cm))
     # The corners tell how far the pose is off just here: half a pixel is two degrees of gaze.
@@ -124,7 +121,8 @@ def _sight_of(
     ) / 2
     places = landmarks[:, eye.iris] if irises is None else np.asarray(irises.places[:, number], np.float64)
     sure = np.ones(len(places)) if irises is None else np.asarray(irises.sure[:, number], np.float64)
-    origins, directions = _sight(solved, places - off)
+    sure = np.where(np.isfinite(places).all(axis=1), sure, 0.0)
+    origins, directions = sight_lines(solved, np.nan_to_num(places) - off)
     usual = (outer + inner) / 2 + [
         eye.temporal * IRIS_TEMPORAL_CM,
         IRIS_UP_CM,
@@ -137,7 +135,7 @@ def _sight_of(
 
 
 def _seen(sight: _Sight, centre: Float[np.ndarray, " 3"], landmarks_only: bool) -> _Seen:
-    angles = _angles(_on_ball(sight.origins, sight.directions, centre))
+    angles = eye_angles(on_ball(sight.origins, sight.directions, centre))
     if landmarks_only and sight.weight.sum() > 0:
         usual = np.median(angles[sight.weight > 0.5 * sight.weight.max(), 1])
         angles[:, 1] = usual + (angles[:, 1] - usual) / LANDMARK_PITCH_GAIN
@@ -149,61 +147,6 @@ def _seen(sight: _Sight, centre: Float[np.ndarray, " 3"], landmarks_only: bool) 
     aside = np.linalg.norm(closest, axis=1) / IRIS_DISTANCE_CM
     at_edge = np.clip((ASIDE[1] - aside) / (ASIDE[1] - ASIDE[0]), 0.0, 1.0)  # there a tenth of a px is a degree
     return _Seen(angles, sight.weight * at_edge)
-
-
-def project_cm(solved: SolvedClip, point: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "frames 2"]:
-    """Where a point of the head (cm from its origin) lies in the pictures, px."""
-    poses = np.asarray(solved.camera_to_head, np.float64)
-    local = np.einsum("nij,ni->nj", poses[:, :3, :3], point * solved.units_per_cm - poses[:, :3, 3])
-    depth = np.maximum(-local[:, 2], 1e-6)
-    u, v = solved.centre
-    return np.stack([u + solved.focal * local[:, 0] / depth, v - solved.focal * local[:, 1] / depth], axis=1)
-
-
-def _sight(
-    solved: SolvedClip, places: Float[np.ndarray, "frames 2"]
-) -> tuple[Float[np.ndarray, "frames 3"], Float[np.ndarray, "frames 3"]]:
-    """Sight lines through places of the pictures: origins (cm, head axes) and unit directions."""
-    poses = np.asarray(solved.camera_to_head, np.float64)
-    across = (places - np.asarray(solved.centre)) / solved.focal
-    directions = np.stack([across[:, 0], -across[:, 1], -np.ones(len(places))], axis=1)
-    directions = np.einsum("nij,nj->ni", poses[:, :3, :3], directions)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return poses[:, :3, 3] / solved.units_per_cm, directions
-
-
-def corner_in_head(
-    solved: SolvedClip, places: Float[np.ndarray, "frames 2"], guess: Float[np.ndarray, " 3"]
-) -> Float[np.ndarray, " 3"]:
-    """The point of the head (cm) that best explains a landmark's places over the clip, held to `guess`."""
-    point, steps = guess.copy(), 1e-3 * np.eye(3)
-    for _ in range(5):
-        away = project_cm(solved, point) - places
-        slopes = np.stack(
-            [(project_cm(solved, point + step) - project_cm(solved, point - step)) / 2e-3 for step in steps], axis=-1
-        )
-        trust = 1.0 / (1.0 + (np.linalg.norm(away, axis=1) / (2 * CORNER_NOISE_PX)) ** 2) / CORNER_NOISE_PX**2
-        normal = np.einsum("n,nki,nkj->ij", trust, slopes, slopes) + np.eye(3) / CORNER_SIGMA_CM**2
-        right = np.einsum("n,nki,nk->i", trust, slopes, away) + (point - guess) / CORNER_SIGMA_CM**2
-        point = point - np.linalg.solve(normal, right)
-    return point
-
-
-def _on_ball(
-    origins: Float[np.ndarray, "frames 3"], directions: Float[np.ndarray, "frames 3"], centre: Float[np.ndarray, " 3"]
-) -> Float[np.ndarray, "frames 3"]:
-    """Unit directions from the ball's centre to where the sight lines meet it, or come nearest to it."""
-    offset = origins - centre
-    along = np.sum(offset * directions, axis=1)
-    inside = along**2 - np.sum(offset**2, axis=1) + IRIS_DISTANCE_CM**2
-    met = offset + (-along - np.sqrt(np.maximum(inside, 0.0)))[:, None] * directions
-    return met / np.maximum(np.linalg.norm(met, axis=1, keepdims=True), 1e-9)
-
-
-def _angles(directions: Float[np.ndarray, "frames 3"]) -> Float[np.ndarray, "frames 2"]:
-    """Yaw (to the subject's left) and pitch (downwards), rad."""
-    yaw = np.arctan2(directions[:, 0], directions[:, 2])
-    return np.stack([yaw, -np.arcsin(np.clip(directions[:, 1], -1.0, 1.0))], axis=1)
 
 
 def _eyeballs(sights: Sequence[_Sight]) -> Float[np.ndarray, "2 3"]:
@@ -244,7 +187,7 @@ def _past_camera(sight: _Sight, centre: Float[np.ndarray, " 3"], good: np.ndarra
     """By how much gaze passes the camera, in yaw and pitch, were the ball at `centre`."""
     to_camera = sight.origins[good] - centre
     to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-    return _angles(_on_ball(sight.origins[good], sight.directions[good], centre)) - _angles(to_camera)
+    return eye_angles(on_ball(sight.origins[good], sight.directions[good], centre)) - eye_angles(to_camera)
 
 
 def _vergence(

@@ -30,7 +30,7 @@ class CaptureOptions:
     focal_px: float | None = None
     square: bool = True
     plate: Path | None = None
-    steady: bool = False
+    steady: bool = True
     test_share: float = 0.15
     seed: int = 0
     min_face_share: float = 0.6

@@ -32,7 +32,9 @@ _SKULL_AXES = np.array([0.53, 0.67, 0.65])
 _SKULL_FACING = 0.3  # cosine to the view below which the skull's edge begins, where spots slide along the outline
 _SKULL_LOWEST = -0.15  # up from the ears: below lies the neck
 # An ear (the subject's left; the other mirrors it), in the same units from the same middle.
-_EAR = np.array([[0.50, 0.14, -0.05], [0.56, 0.14, -0.10], [0.57, 0.0, -0.08], [0.53, -0.16, -0.04], [0.48, -0.16, 0.0]])
+_EAR = np.array(
+    [[0.50, 0.14, -0.05], [0.56, 0.14, -0.10], [0.57, 0.0, -0.08], [0.53, -0.16, -0.04], [0.48, -0.16, 0.0]]
+)
 _EAR_FACING = -0.15  # an ear turned further away from the view is hidden
 _EYE_MARGIN, _EDGE_MARGIN = 0.03, 0.02  # widths of the face
 

@@ -45,8 +45,19 @@ def reasons_of(chain: Chain, measured: Measured, repeated: Bool[np.ndarray, " fr
         reasons[rows[_outside_share(landmarks, chain.size) > OUTSIDE_SHARE]] = OUTSIDE
     reasons[~found] = NO_FACE
     reasons[~found & np.array(chain.strangers, bool)] = STRANGER
+    _explain_gaps(reasons, found)
     reasons[repeated] = REPEATED
     return tuple(reasons.tolist())
+
+
+def _explain_gaps(reasons: np.ndarray, found: Bool[np.ndarray, " frames"]) -> None:
+    """A face that is lost while it turns away or is covered is still turned or covered; a gap has one reason."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], found, [True]]).astype(int)))
+    for start, stop in zip(edges[::2], edges[1::2]):
+        gap = reasons[start:stop]
+        beside = [reasons[place] for place in (start - 1, stop) if 0 <= place < len(reasons)]
+        told = next((reason for reason in beside if reason in (TURNED, COVERED)), NO_FACE)
+        gap[:] = STRANGER if np.mean(gap == STRANGER) > 0.5 else told
 
 
 def check_chain(chain: Chain, min_share: float) -> None:

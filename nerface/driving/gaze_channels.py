@@ -8,8 +8,10 @@ subject's left, y up, z out of the pupil), and ARKit's scores are these angles o
     left eye    eyeLookOut - eyeLookIn =  yaw / 35 degrees        right eye   the negative of that
     both        eyeLookDown = pitch / 35 degrees where positive, eyeLookUp = -pitch / 25 degrees where negative
 
-found on two public Live Link Face recordings, in which it holds to 0.1 degrees. (In those files the eye angles stand
-under the other side's name, as the app's mirrored view has it: the eyeLook columns are the ones to go by.)
+found on two public Live Link Face recordings (anim/alex_rom_3.csv and anim/S07-001.csv of the repository
+alexdjulin/LiveLinkFace-CSV-Retarget-For-Motionbuilder), in which it holds to 0.1 degrees. In those files the eye angles
+stand under the other side's name than the eyeLook scores: who reads such a file and keeps its scores gets gaze that
+agrees with them by computing it from them.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ PyTorch's restricted reader, which builds tensors and arrays and calls nothing e
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def safe_load(file: Path) -> Any:
     """
     allowed: list[Any] = [np.ndarray, np.dtype, *_array_makers(), *_dtype_classes()]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+            warnings.simplefilter("ignore")  # PyTorch's about the age of a file: an error says what matters
             return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{file} is missing") from None

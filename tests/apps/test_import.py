@@ -8,10 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
+from nerface.apps.verbs.import_ import FORMATS
 from nerface.data import load_dataset
+from nerface.interop.formats import NAMES
 from nerface.sample.clip import write_truth
 from nerface.sample.motion import make_motion
 from tests.apps.calls import check_refused, content, nerface
+from tests.interop.broken import BROKEN
+from tests.interop.foreign import write_imavatar
 from tests.interop.test_tracker_boxes import ellipsoid, write_mesh
 from tests.interop.tracker import write_tracker_folder
 
@@ -107,3 +111,33 @@ def test_words_and_folders_it_cannot_use(tracked, tmp_path):
     (tracked.folder / "images" / "00007.png").unlink()
     check_refused(nerface("import", tracked.folder, "-o", person), "47 pictures", "48 matrices")
     assert not person.exists()
+
+
+def test_another_trackers_folder_is_known_by_what_is_in_it(tmp_path):
+    """Format found, notes told, check satisfied; the overlay shows where the head is."""
+    foreign = write_imavatar(tmp_path / "deca")
+    answer = nerface("import", foreign.source, "-o", tmp_path / "person", "--test-share", 0.2)
+    assert answer.status == 0, answer.err
+    assert "imavatar: 27 train, 5 val and 8 test frames of 96x80; fx 182.4, fy 182.4 px" in answer.out
+    assert (tmp_path / "person" / "overlay.mp4").stat().st_size > 1000
+    judged = nerface("check", tmp_path / "person", "--no-pictures")
+    assert judged.status == 0, judged.out
+    check_refused(
+        nerface("import", foreign.source, "-o", tmp_path / "b", "--format", "openface"), "holds no tables of OpenFace"
+    )
+    assert nerface("import", foreign.source, "-o", tmp_path / "b", "--format", "nothing").status == 2
+
+
+def test_wrong_axes_are_refused_unless_overruled(tmp_path):
+    foreign = BROKEN["imavatar y flipped"](tmp_path / "deca")
+    refused = nerface("import", foreign.source, "-o", tmp_path / "person")
+    check_refused(refused, "y axis does not run from chin to brow", "--no-checks", alone=False)
+    overruled = nerface("import", foreign.source, "-o", tmp_path / "person", "--no-checks", "--no-overlay")
+    assert overruled.status == 0, overruled.err
+    judged = nerface("check", tmp_path / "person", "--no-pictures")
+    assert judged.status == 2
+    assert "error" in judged.out
+
+
+def test_the_verbs_formats_are_the_importers():
+    assert FORMATS == NAMES

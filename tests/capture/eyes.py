@@ -5,14 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from nerface.capture.eye_geometry import IRIS_DISTANCE_CM, project_cm
 from nerface.capture.eye_landmarks import EYES
-from nerface.capture.gaze import (
-    IRIS_DISTANCE_CM,
-    IRIS_FORWARD_CM,
-    IRIS_TEMPORAL_CM,
-    IRIS_UP_CM,
-    project_cm,
-)
+from nerface.capture.gaze import IRIS_FORWARD_CM, IRIS_TEMPORAL_CM, IRIS_UP_CM
 from nerface.capture.landmarker import SCORE_NAMES
 from nerface.capture.report import Dropped
 from nerface.capture.solving import SolvedClip

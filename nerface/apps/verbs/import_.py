@@ -24,7 +24,12 @@ FORMATS = ("tracker", "vhap", "insta", "metrical-tracker", "imavatar", "adnerf",
 def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("source", type=Path, metavar="SOURCE", help="the tracker's folder, or its table (.csv)")
     common.output(verb, "a new folder for the dataset", metavar="DATASET")
-    verb.add_argument("--format", choices=FORMATS, help="what SOURCE is (default: found from what is in it)")
+    verb.add_argument(
+        "--format",
+        choices=FORMATS,
+        metavar="NAME",
+        help=f"what SOURCE is: {', '.join(FORMATS)} (default: found from what is in it)",
+    )
     verb.add_argument(
         "--no-checks", action="store_true", help="write the dataset although axes or lengths look wrong (see docs)"
     )
@@ -91,7 +96,7 @@ def _add_source_options(group: argparse._ArgumentGroup) -> None:
         "--flame-joints",
         type=float,
         nargs=6,
-        metavar="M",
+        metavar=("RX", "RY", "RZ", "NX", "NY", "NZ"),
         help="vhap, imavatar: places of the root and neck joints of the person's FLAME head, in metres",
     )
     group.add_argument("--video", type=Path, metavar="FILE", help="openface, arkit: the video that the table is about")

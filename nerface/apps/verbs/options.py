@@ -44,8 +44,8 @@ def capture(verb: argparse.ArgumentParser, size: str) -> None:
     )
     help_text = "a photograph of the empty scene, taken from the same place: the background plate"
     group.add_argument("--plate-photo", type=Path, metavar="PHOTO", help=help_text)
-    help_text = "turn the pictures of a slightly moving camera back to where the backdrop stands still"
-    group.add_argument("--steady", action="store_true", help=help_text)
+    help_text = "leave pictures of a slightly moving camera as they are, instead of putting the backdrop at rest"
+    group.add_argument("--no-steady", action="store_true", help=help_text)
     group.add_argument("--weights", type=Path, metavar="FOLDER", help="where the networks are (see `nerface weights`)")
 
 
