@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,46 +80,52 @@ def _truth_of(clip: Path) -> Path:
 
 
 def hard_results(work: Work, video: Path) -> dict[str, Any]:
-    """Figures of the plain clip and of each hard clip, with how far its poses are from the plain clip's."""
+    """Figures of the plain clip and of each hard clip, with how far its poses are from the plain clip's.
+
+    Two at a time: their speed is not reported.
+    """
     _say("making the hard clips")
     frames = QUICK_FRAMES if work.frames else HARD_FRAMES
     plain, clips = write_hard_clips(video, work.scratch / "hard", find_weights().selfie_segmentation, frames)
     unlimited = Work(work.scratch, 0)
-    results = {"plain": {**measured(unlimited, plain), "what": f"the first {frames} frames of {video.stem}"}}
-    base = work.scratch / "base.npz"
-    if (work.scratch / "poses.npz").exists():
-        shutil.move(work.scratch / "poses.npz", base)
-    for clip in clips:
-        result = measured(unlimited, clip.path)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(measured, unlimited, plain)
+        others = list(pool.map(lambda clip: measured(unlimited, clip.path), clips))
+    results = {"plain": {**first.result(), "what": f"the first {frames} frames of {video.stem}"}}
+    for clip, result in zip(clips, others):
         result.update(what=clip.what, faulty=list(clip.faulty))
         if clip.same_pose and "refused" not in result:
-            result["beside_plain_deg"] = _beside(base, work.scratch / "poses.npz", clip)
+            result["beside_plain_deg"] = _beside(_poses_file(work, plain), _poses_file(work, clip.path), clip)
         results[clip.name] = result
     return results
 
 
 def measured(work: Work, video: Path, truth: Path | None = None) -> dict[str, Any]:
-    """Figures of one capture, made by a process of its own."""
-    _say(f"{video.stem} ...", end=" ")
-    result, poses, spec = (work.scratch / name for name in ("result.json", "poses.npz", "spec.json"))
-    folder = work.scratch / "dataset"
-    for old in (result, poses, spec):
-        old.unlink(missing_ok=True)
-    source = _shortened(video, work.scratch / f"short{video.suffix}", work.frames) if work.frames else video
-    write_json(spec, {"video": str(source), "folder": str(folder), "result": str(result), "poses": str(poses),
-                      "truth": str(truth) if truth else ""})  # fmt: skip
+    """Figures of one capture, made by a process of its own; its poses are left in `_poses_file`."""
+    place = work.scratch / video.stem
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    source = _shortened(video, place / f"short{video.suffix}", work.frames) if work.frames else video
+    names = {"video": source, "folder": place / "dataset", "result": place / "result.json",
+             "poses": _poses_file(work, video), "truth": truth or ""}  # fmt: skip
+    write_json(place / "spec.json", {name: str(value) for name, value in names.items()})
+    worker = Path(__file__).with_name("clip_worker.py")
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, str(Path(__file__).with_name("clip_worker.py")), str(spec)],
-                          capture_output=True, text=True)  # fmt: skip
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(folder.with_name(f".capture-{folder.name}"), ignore_errors=True)
-    if done.returncode or not result.exists():
+    done = subprocess.run([sys.executable, str(worker), str(place / "spec.json")], capture_output=True, text=True)
+    shutil.rmtree(place / "dataset", ignore_errors=True)
+    if done.returncode or not (place / "result.json").exists():
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        _say(f"FAILED: {last}")
-        return {"refused": f"failed: {last}"}
-    figures: dict[str, Any] = read_json(result)
-    _say(f"refused: {figures['refused']}" if "refused" in figures else f"{time.perf_counter() - start:.0f} s")
+        figures: dict[str, Any] = {"refused": f"FAILED: {last}"}
+    else:
+        figures = read_json(place / "result.json")
+        if "refused" in figures:
+            figures["refused"] = f"refused: {figures['refused']}"
+    _say(f"{video.stem}: {figures.get('refused', 'done')}, {time.perf_counter() - start:.0f} s")
     return figures
+
+
+def _poses_file(work: Work, video: Path) -> Path:
+    return work.scratch / video.stem / "poses.npz"
 
 
 def _shortened(video: Path, short: Path, frames: int) -> Path:
@@ -157,8 +164,8 @@ def _beside(base: Path, poses: Path, clip: HardClip) -> float | None:
     return errors.mean_rotation_deg
 
 
-def _say(line: str, end: str = "\n") -> None:
-    print(line, end=end, file=sys.stderr, flush=True)
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

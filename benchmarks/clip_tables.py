@@ -109,7 +109,7 @@ def _hard_table(clips: dict[str, Any]) -> str:
 
 def _in_words(clip: dict[str, Any]) -> str:
     if "refused" in clip:
-        return f"refused: {clip['refused']}"
+        return str(clip["refused"])
     words = [f"{clip['used']} of {clip['frames']} frames used"]
     faulty = set(clip.get("faulty", ()))
     if faulty:

@@ -105,7 +105,7 @@ def main() -> None:
 
 def _figures(track: FaceTrack, solved: SolvedClip) -> dict[str, Any]:
     eyes = eye_distance(solved.landmarks)
-    jitter = pose_jitter(solved.camera_to_head, solved.units_per_cm)
+    jitter = pose_jitter(solved.camera_to_head[_longest_run(solved.numbers)], solved.units_per_cm)
     return {
         "frames": len(track),
         "used": len(solved),
@@ -118,6 +118,14 @@ def _figures(track: FaceTrack, solved: SolvedClip) -> dict[str, Any]:
         "dropped": solved.dropped.as_json(),
         "focal_px": solved.focal,
     }
+
+
+def _longest_run(numbers: np.ndarray) -> slice:
+    """The longest stretch of frames without a gap."""
+    ends = np.flatnonzero(np.diff(numbers, append=numbers[-1] + 2) != 1) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    longest = int(np.argmax(ends - starts))
+    return slice(int(starts[longest]), int(ends[longest]))
 
 
 def _against_truth(track: FaceTrack, solved: SolvedClip, truth_file: Path, folder: Path) -> dict[str, Any]:

@@ -53,8 +53,16 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
     )
 
 
+def capture_lines(report: CaptureReport) -> list[str]:
+    """How a capture went: its figures, what the file is like, and what to film differently."""
+    from nerface.capture.advice import judge, report_lines
+    from nerface.capture.page_reading import read_evidence
+
+    return [capture_line(report), *report.notes, *report_lines(judge(read_evidence(report.folder)))]
+
+
 def capture_line(report: CaptureReport) -> str:
-    """How a capture went, in one line."""
+    """The figures of a capture, in one line."""
     dropped = "; ".join(f"{count} dropped: {reason}" for reason, count in report.dropped.items())
     return (
         f"captured {report.frames_used} of {report.frames_decoded} frames{f' ({dropped})' if dropped else ''}; "
@@ -92,7 +100,7 @@ def report_created(created: Created, console: Console) -> int:
         return EXIT_STOPPED
     console.show((created.evaluation / "metrics.txt").read_text())
     console.show(faces_line(read_json(created.folder / "faces.json")))
-    console.wrote(created.dataset, "the dataset; overlay.mp4 and capture.json tell how the capture went")
+    console.wrote(created.dataset, "the dataset; report.html shows how the capture went")
     console.wrote(created.avatar, "the avatar; curves.png beside it tells how training went")
     console.wrote(created.evaluation, "held-out frames: metrics.json, renders/, side_by_side.mp4, contact_sheet.png")
     console.wrote(created.folder / "faces.json", "the landmark net's judgement of the renders")

@@ -30,13 +30,14 @@ from nerface.capture.bundle_motion import solve_motion
 from nerface.capture.bundle_refit import Refit, refit_shape
 from nerface.capture.bundle_track import project_track
 from nerface.capture.bundle_witness import motion_problem
-from nerface.capture.canonical import CanonicalFace
+from nerface.capture.canonical import VERTEX_COUNT, CanonicalFace
 from nerface.errors import UserError
 from nerface.progress import SILENT, Progress
 from nerface.types import Intrinsics
 
 DEFAULTS = BundleOptions()
 MEAN_CAMERA_DISTANCE = 0.5  # head units, the seed's scale
+_TORN_OFF = 2.0  # times the landmark error of landmarks alone
 
 
 @dataclass(frozen=True)
@@ -100,19 +101,25 @@ def solve_bundle(
     followed = observations.skin is not None and len(observations.skin) > 0
     steps = 2 * options.shape_steps + options.track_steps + (options.motion_steps if followed else 0)
     progress.start("camera and head pose", steps)
-    solution = solve_landmarks(observations, canonical, options, progress)
-    _check_poses(solution.poses)
-    problem = motion_problem(observations, canonical, solution, options) if followed else None
-    if problem is None or not len(problem.spots):
-        still = Refit(solution.track.shape, np.zeros((len(solution.poses), 0)), solution.keyframes)
-        return _bundle(solution, still, observations.size, options, 0)
-    motion = solve_motion(problem, progress)
-    solution = replace(
-        solution, poses=motion.poses, track=replace(solution.track, focal=motion.focal, relief=np.zeros(468))
-    )
-    _check_poses(solution.poses)
-    refit = refit_shape(solution, canonical, options)
-    return _bundle(solution, refit, observations.size, options, len(problem.spots))
+    landmarks_alone = solve_landmarks(observations, canonical, options, progress)
+    _check_poses(landmarks_alone.poses)
+    still = Refit(landmarks_alone.track.shape, np.zeros((len(landmarks_alone.poses), 0)), landmarks_alone.keyframes)
+    rough = _bundle(landmarks_alone, still, observations.size, options, 0)
+    problem = motion_problem(observations, canonical, landmarks_alone, options)
+    if problem is None:
+        return rough
+    try:
+        motion = solve_motion(problem, progress)
+        moved = replace(landmarks_alone.track, focal=motion.focal, relief=np.zeros(VERTEX_COUNT))
+        solution = replace(landmarks_alone, poses=motion.poses, track=moved)
+        _check_poses(solution.poses)
+        fine = _bundle(
+            solution, refit_shape(solution, canonical, options), observations.size, options, len(problem.spots)
+        )
+    except (np.linalg.LinAlgError, UserError):
+        return rough
+    # Spots that hold on to something else than the head (a hand, the backdrop) would tear the landmarks off the face.
+    return fine if fine.held_out_rms_px <= _TORN_OFF * rough.held_out_rms_px else rough
 
 
 def _check_poses(poses: Poses) -> None:

@@ -55,11 +55,14 @@ class BundleOptions:
     """Strengths and sizes of the bundle adjustment.
 
     Focal length: `focal_px` states it. Otherwise log f ~ N(log(focal_prior_ratio * longer side), focal_prior_log_sigma)
-    and only `focal_evidence` of what the landmarks say about it is believed: a face hardly shows it (from 0.7 to 6
-    times the longer side the error changes by a few per cent), and what it shows is mostly the landmark net's bias.
+    and only `focal_evidence` of what the clip says about it is believed: a face hardly shows it (from 0.7 to 6 times
+    the longer side the error changes by a few per cent), and what it shows is mostly the landmark net's bias (on ground
+    truth landmarks find it 14 % too short, and spots on the skin stay at what the landmarks' poses were made with).
 
-    Shape: `keyframes` frames, `components` reduced scores; `offset_sigma_cm` and `basis_sigma_cm` (per unit of score,
-    where mobility is 1 cm) are the standard deviations behind the ridges.
+    Shape: `keyframes` frames (at most half of them) and `components` reduced scores; once the motion is known it is
+    solved again from `refit_frames` frames. `offset_sigma_cm` and `basis_sigma_cm` (per unit of score, where mobility
+    is 1 cm) are the standard deviations behind the ridges; `habit_sigma_cm` (per radian) that of what landmarks do
+    beside the face as the head turns.
 
     Trust: `noise_ratio` is the expected landmark error on a still part of the face, as a share of the outer eye
     distance, and `mobility_noise` what a cm of mobility adds to it. The net's depths count with `depth_noise` times
@@ -68,7 +71,9 @@ class BundleOptions:
     under-report pitch (gain 0.6 to 0.7), depths mend that (0.8 to 1.0) but over-report yaw (up to 1.3), and the slope
     of the middle line tells of pitch alone.
 
-    `smooth_cycles_per_frame` is where the smoothing of the path halves a motion (0: none).
+    Spots on the skin: one is believed to stay the same for `longest_spot` frames, and to sway with `swaying_scores` of
+    the reduced scores. `smooth_cycles_per_frame` is where the smoothing of the path halves a motion (0: none) that
+    landmarks alone tell; spots, where there are any, overrule it.
     """
 
     focal_px: float | None = None
@@ -86,7 +91,7 @@ class BundleOptions:
     depth_half_width_cm: float = 2.5
     depth_sigma_cm: float = 0.1
     habit_sigma_cm: float = 3.0
-    longest_spot: int = 60
+    longest_spot: int = 45
     swaying_scores: int = 3
     smooth_cycles_per_frame: float = 0.2
     shape_steps: int = 12
@@ -128,15 +133,19 @@ def landmark_noise(
 
     Larger where expression moves the skin in ways no basis will follow; infinite for depths that are not given.
     """
-    corners = landmarks[:, OUTER_EYE_CORNERS[0], :2] - landmarks[:, OUTER_EYE_CORNERS[1], :2]
-    eye_distance = max(float(np.median(np.linalg.norm(corners, axis=1))), 1.0)
-    noise = options.noise_ratio * eye_distance * (1 + options.mobility_noise * mobility(vertices))
+    noise = options.noise_ratio * usual_eye_distance(landmarks) * (1 + options.mobility_noise * mobility(vertices))
     if observations.weights is not None:
         noise = noise / np.sqrt(np.clip(observations.weights[:VERTEX_COUNT], 1e-6, None))
     if observations.depths is None:
         return np.stack([noise, noise, np.full(VERTEX_COUNT, np.inf)], axis=1)
     factor = options.depth_noise * (1 + (vertices[:, 0] / options.depth_half_width_cm) ** 2)
     return np.stack([noise, noise, noise * factor], axis=1)
+
+
+def usual_eye_distance(landmarks: Float[np.ndarray, "frames points axes"]) -> float:
+    """Median distance of the outer eye corners (px), at least 1."""
+    corners = landmarks[:, OUTER_EYE_CORNERS[0], :2] - landmarks[:, OUTER_EYE_CORNERS[1], :2]
+    return max(float(np.median(np.linalg.norm(corners, axis=1))), 1.0)
 
 
 def with_depths(observations: Observations) -> Float[np.ndarray, "frames 468 3"]:

@@ -14,46 +14,18 @@ Spots are free points with a prior on the face's surface. They are eliminated on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
-from numpy.lib.stride_tricks import as_strided
-from scipy.linalg import solveh_banded
+from jaxtyping import Float
 
-from nerface.capture.bundle_geometry import Poses, cross_matrix, rotation_log
+from nerface.capture.bundle_bordered import BorderedSystem
+from nerface.capture.bundle_geometry import Poses, rotation_log
+from nerface.capture.bundle_rows import DOF, Chunk, SpotRows, SpotTable, linearise_rows
 from nerface.progress import SILENT, Progress
 
-DOF = 6  # of a pose: a rotation vector in camera axes, x, y (cm), log depth
-_ALIKE = 0.6  # spots at least this share of the longest one's life are taken together with it
-_CHUNK_ROWS = 30_000  # observations linearised at once: some 40 MB
-
-
-@dataclass(frozen=True)
-class SpotTable:
-    """M observations of P spots, sorted by spot, then frame; a spot is seen in unbroken runs of frames.
-
-    `start` [P + 1]: rows of spot p are start[p]:start[p + 1]; `frame` [M] index among the used frames; `place` [M, 2]
-    px; `point` [P, 3] cm prior place in head space and `point_sigma` [P] cm; `sway_sigma` [P], cm that the skin there
-    may follow a unit of a reduced score; `mobility` [P], cm of further motion that is expected.
-    """
-
-    start: Int[np.ndarray, " spots_1"]
-    frame: Int[np.ndarray, " rows"]
-    place: Float[np.ndarray, "rows 2"]
-    point: Float[np.ndarray, "spots 3"]
-    point_sigma: Float[np.ndarray, " spots"]
-    sway_sigma: Float[np.ndarray, " spots"]
-    mobility: Float[np.ndarray, " spots"]
-
-    def __len__(self) -> int:
-        return len(self.point)
-
-    @property
-    def owner(self) -> Int[np.ndarray, " rows"]:
-        """The spot of each row."""
-        return np.repeat(np.arange(len(self)), np.diff(self.start))
+_ROBUST_SCALE_SQUARED = 6.0  # squared residuals, in units of a spot's noise, beyond which Cauchy's weight falls
+_FIRST_SWEEPS = 3  # of the points, for the witness' poses
 
 
 @dataclass(frozen=True)
@@ -62,8 +34,12 @@ class MotionProblem:
 
     `witness` N landmark poses found at focal length `focal` and their `information` [N, 6, 6]; `features` [N, K] that
     the witness' error may depend on, with prior standard deviation `bias_sigma` [K, 6] of the dependence;
-    `focal_log_sigma` of the prior about `focal_prior` (0: `focal` is fixed); `smoothness` [6] weights of squared second
-    differences and `joined` [N - 2] where they apply.
+    `activations` [N, 1 + J] (a leading 1, then reduced scores) that the skin sways with; `focal_log_sigma` of the prior
+    about `focal_prior` (0: `focal` is fixed); `centre` px; `smoothness` [6] weights of squared second differences and
+    `joined` [N - 2] where they apply.
+
+    Noise: no spot is surer than `noise_floor` px; `correlation` rows of a spot count as one, for its error drifts
+    slowly; the clip's usual noise counts as `prior_dof` independent observations against a spot's own.
     """
 
     spots: SpotTable
@@ -86,7 +62,7 @@ class MotionProblem:
 
 @dataclass(frozen=True)
 class Motion:
-    """The unknowns: `poses`, `focal` px, `bias` [K, 6], `point` [P, 1 + J, 3] cm; and `spread` [P] px, each spot's noise."""
+    """The unknowns: `poses`, `focal` px, `bias` [K, 6], `point` [P, 1 + J, 3] cm; and `spread` [P] px of each spot."""
 
     poses: Poses
     focal: float
@@ -95,233 +71,143 @@ class Motion:
     spread: Float[np.ndarray, " spots"]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Residuals [M, 2] and derivatives of some observations: by pose [M, 2, 6], point [M, 2, 3 (1 + J)], log focal [M, 2]."""
-
-    residual: np.ndarray
-    by_pose: np.ndarray
-    by_point: np.ndarray
-    by_log_focal: np.ndarray
-
-
 def solve_motion(problem: MotionProblem, progress: Progress = SILENT) -> Motion:
-    """Robust Gauss-Newton from the witness' poses; deterministic."""
+    """Robust Gauss-Newton from the witness' poses; deterministic.
+
+    Raises `numpy.linalg.LinAlgError` where the equations do not hold (numbers that are not finite).
+    """
     spots = problem.spots
+    sway = np.zeros((len(spots), problem.activations.shape[1] - 1, 3))
     motion = Motion(
         problem.witness,
         problem.focal,
         np.zeros_like(problem.bias_sigma),
-        np.concatenate([spots.point[:, None], np.zeros((len(spots), problem.activations.shape[1] - 1, 3))], axis=1),
+        np.concatenate([spots.point[:, None], sway], axis=1),
         np.full(len(spots), 10 * problem.noise_floor),
     )
-    motion = _points_alone(problem, motion)
+    for _ in range(_FIRST_SWEEPS):
+        motion = settle_points(problem, motion)
     for _ in range(problem.steps):
-        motion = _step(problem, replace(motion, spread=spot_spread(problem, motion)))
+        motion = settle_points(problem, step_poses(problem, motion))
         progress.advance()
     return motion
 
 
-def residuals(problem: MotionProblem, motion: Motion) -> Float[np.ndarray, "rows 2"]:
-    """Seen minus predicted places (px)."""
-    parts = [_linearise(problem, motion, rows).residual for _, rows in _chunks(problem.spots)]
-    return np.concatenate(parts) if parts else np.zeros((0, 2))
-
-
-def spot_spread(problem: MotionProblem, motion: Motion) -> Float[np.ndarray, " spots"]:
-    """Noise of each spot (px): its own residual drawn to the clip's usual one, more where skin moves."""
+def step_poses(problem: MotionProblem, motion: Motion) -> Motion:
+    """One Gauss-Newton step of poses, focal length and bias, the points eliminated; points stay as they were."""
     spots = problem.spots
-    if not len(spots):
-        return np.zeros(0)
-    squared = np.sum(residuals(problem, motion) ** 2, axis=1)
-    count = np.diff(spots.start)
-    mean = np.array([np.mean(squared[a:b]) for a, b in zip(spots.start[:-1], spots.start[1:])]) / 2
-    scale = motion.focal / np.median(-motion.poses.translation[:, 2])  # px in a cm
-    usual = max(float(np.sqrt(np.median(mean))), problem.noise_floor)
-    expected = usual**2 + (scale * spots.mobility) ** 2
-    dof = problem.prior_dof
-    own = count / problem.correlation  # rows of a spot err alike
-    return np.asarray(np.sqrt((dof * expected + own * mean) / (dof + own)))
-
-
-def _chunks(spots: SpotTable) -> Iterator[tuple[slice, slice]]:
-    """Runs of spots and their rows, bounded in size."""
-    first = 0
-    while first < len(spots):
-        last = int(np.searchsorted(spots.start, spots.start[first] + _CHUNK_ROWS, side="right")) - 1
-        last = min(max(last, first + 1), len(spots))
-        yield slice(first, last), slice(int(spots.start[first]), int(spots.start[last]))
-        first = last
-
-
-def _linearise(problem: MotionProblem, motion: Motion, rows: slice) -> _Rows:
-    spots, centre, focal = problem.spots, problem.centre, motion.focal
-    frame = spots.frame[rows]
-    rotation, translation = motion.poses.rotation[frame], motion.poses.translation[frame]
-    owner = np.searchsorted(spots.start, np.arange(rows.start, rows.stop), side="right") - 1
-    active = problem.activations[frame]
-    turned = (rotation @ np.einsum("mj,mjc->mc", active, motion.point[owner])[..., None])[..., 0]
-    place = turned + translation
-    depth = np.maximum(-place[:, 2], 1.0)
-    relative = focal * place[:, :2] * [1.0, -1.0] / depth[:, None]
-    by_camera = np.zeros((len(frame), 2, 3))
-    by_camera[:, 0, 0] = focal / depth
-    by_camera[:, 1, 1] = -focal / depth
-    by_camera[:, :, 2] = relative / depth[:, None]
-    by_pose = np.concatenate([-by_camera @ cross_matrix(turned), by_camera], axis=2)
-    by_pose[:, :, 5] *= translation[:, None, 2]
-    by_point = (by_camera @ rotation)[:, :, None] * active[:, None, :, None]
-    return _Rows(spots.place[rows] - centre - relative, by_pose, by_point.reshape(len(frame), 2, -1), relative)
-
-
-def _weights(spread: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Weights of rows: Cauchy's, with the spot's own noise."""
-    return np.asarray(spread**-2 / (1 + np.sum(residual**2, axis=1) / (6.0 * spread**2)))
-
-
-def _points_alone(problem: MotionProblem, motion: Motion) -> Motion:
-    """Points for the poses as they are."""
-    spots = problem.spots
-    for _ in range(3):
-        point = motion.point.copy()
-        for some, rows in _chunks(spots):
-            line = _linearise(problem, motion, rows)
-            owner = spots.owner[rows] - some.start
-            weight = _weights(motion.spread[some][owner], line.residual) / problem.correlation
-            begins = spots.start[some] - rows.start
-            blocks, rhs = _point_system(problem, motion, line, weight, some, begins)
-            point[some] += np.linalg.solve(blocks, rhs[..., None]).reshape(point[some].shape)
-        motion = replace(motion, point=point)
-        motion = replace(motion, spread=spot_spread(problem, motion))
-    return motion
-
-
-def _point_system(
-    problem: MotionProblem, motion: Motion, line: _Rows, weight: np.ndarray, some: slice, begins: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    weighted = line.by_point * weight[:, None, None]
-    blocks = np.add.reduceat(np.swapaxes(line.by_point, 1, 2) @ weighted, begins, axis=0)
-    rhs = np.add.reduceat((np.swapaxes(weighted, 1, 2) @ line.residual[..., None])[..., 0], begins, axis=0)
-    spots, index = problem.spots, np.arange(blocks.shape[-1])
-    precision = np.repeat(spots.sway_sigma[some, None] ** -2, len(index), axis=1)
-    precision[:, :3] = spots.point_sigma[some, None] ** -2
-    prior = np.zeros_like(motion.point[some])
-    prior[:, 0] = spots.point[some]
-    blocks[:, index, index] += precision
-    rhs += precision * (prior - motion.point[some]).reshape(len(prior), -1)
-    return blocks, rhs
-
-
-class _Banded:
-    """A symmetric banded matrix that square blocks on the diagonal are added to, as LAPACK stores it, both halves."""
-
-    def __init__(self, size: int, reach: int) -> None:
-        self._store = np.zeros((2 * reach + 1, size))
-        self._reach = reach
-        row, column = self._store.strides
-        # Entry (i, j) lies in row reach + i - j, column j: one step down the matrix is one row down the store.
-        self._view = as_strided(self._store[reach:], (size, size), (row, column - row))
-
-    def add(self, first: int, block: np.ndarray) -> None:
-        """Add a block at rows and columns first, first + 1, ..."""
-        last = first + len(block)
-        self._view[first:last, first:last] += block
-
-    def lower(self) -> np.ndarray:
-        """LAPACK's lower banded form."""
-        return self._store[self._reach :]
-
-
-def _step(problem: MotionProblem, motion: Motion) -> Motion:
-    """One Gauss-Newton step of everything."""
-    spots = problem.spots
-    frames, border = len(motion.poses), problem.bias_sigma.size + 1
-    reach = DOF * max(int(np.max(np.diff(spots.start), initial=1)), 3) - 1
-    matrix = _Banded(DOF * frames, reach)
-    coupling, rhs = np.zeros((DOF * frames, border)), np.zeros(DOF * frames)
-    corner, corner_rhs = np.zeros((border, border)), np.zeros(border)
+    longest = int(np.max(np.diff(spots.start), initial=3))
+    system = BorderedSystem(len(motion.poses), longest, problem.bias_sigma.size + 1)
     per_frame = problem.information.copy()
-    back = []
-    for some, rows in _chunks(spots):
-        line = _linearise(problem, motion, rows)
-        begins = spots.start[some] - rows.start
-        owner = spots.owner[rows] - some.start
-        weight = _weights(motion.spread[some][owner], line.residual) / problem.correlation
-        blocks, point_rhs = _point_system(problem, motion, line, weight, some, begins)
-        root = np.linalg.inv(np.linalg.cholesky(blocks))  # [P, S, S] with S = 3 (1 + J)
-        weighted = line.by_pose * weight[:, None, None]  # [M, 2, 6]
-        frame = spots.frame[rows]
-        diagonal = np.swapaxes(line.by_pose, 1, 2) @ weighted
-        mixed = np.swapaxes(weighted, 1, 2) @ line.by_point @ np.swapaxes(root[owner], 1, 2)  # [M, 6, S]
-        by_focal = (np.swapaxes(weighted, 1, 2) @ line.by_log_focal[..., None])[..., 0]  # [M, 6]
-        pull = (np.swapaxes(weighted, 1, 2) @ line.residual[..., None])[..., 0]
-        focal_point = np.add.reduceat(
-            (np.swapaxes(line.by_point, 1, 2) @ (line.by_log_focal * weight[:, None])[..., None])[..., 0], begins
-        )
-        focal_point = (root @ focal_point[..., None])[..., 0]
-        reduced = (root @ point_rhs[..., None])[..., 0]  # [P, S]
-        by_focal -= np.einsum("mij,mj->mi", mixed, focal_point[owner])
-        pull -= np.einsum("mij,mj->mi", mixed, reduced[owner])
-        np.add.at(per_frame, frame, diagonal)
-        _subtract_outer(matrix, mixed, frame, [*begins, len(frame)])
-        np.add.at(coupling[:, -1].reshape(frames, DOF), frame, by_focal)
-        np.add.at(rhs.reshape(frames, DOF), frame, pull)
-        corner[-1, -1] += np.sum(weight[:, None] * line.by_log_focal**2) - np.sum(focal_point**2)
-        corner_rhs[-1] += np.sum(weight[:, None] * line.by_log_focal * line.residual) - np.sum(focal_point * reduced)
-        back.append((some, owner, frame, mixed, root, focal_point, reduced))
-    for number in range(frames):
-        matrix.add(DOF * number, per_frame[number])
-    _add_witness(problem, motion, coupling, rhs, corner, corner_rhs)
-    _add_smoothness(problem, motion, matrix, rhs)
+    for chunk in spots.chunks():
+        _add_spots(problem, motion, chunk, system, per_frame)
+    for number, block in enumerate(per_frame):
+        system.add(number, block)
+    _add_witness(problem, motion, system)
+    _add_smoothness(problem, motion, system)
     if problem.focal_log_sigma > 0:
-        corner[-1, -1] += problem.focal_log_sigma**-2
-        corner_rhs[-1] -= np.log(motion.focal / problem.focal_prior) * problem.focal_log_sigma**-2
-    else:
-        coupling[:, -1] = corner[-1] = corner[:, -1] = corner_rhs[-1] = 0
-        corner[-1, -1] = 1
-    solved = solveh_banded(matrix.lower(), np.concatenate([coupling, rhs[:, None]], axis=1), lower=True)
-    edge = np.linalg.solve(corner - coupling.T @ solved[:, :-1], corner_rhs - coupling.T @ solved[:, -1])
-    step = (solved[:, -1] - solved[:, :-1] @ edge).reshape(frames, DOF)
-    point = motion.point.copy()
-    for some, owner, frame, mixed, root, focal_point, reduced in back:
-        moved = np.zeros_like(reduced)
-        np.add.at(moved, owner, np.einsum("mij,mi->mj", mixed, step[frame]))
-        rest = reduced - moved - focal_point * edge[-1]
-        point[some] += (np.swapaxes(root, 1, 2) @ rest[..., None]).reshape(point[some].shape)
-    step = np.concatenate([step, np.zeros((frames, 1))], axis=1)
+        system.corner[-1, -1] += problem.focal_log_sigma**-2
+        system.corner_rhs[-1] -= np.log(motion.focal / problem.focal_prior) * problem.focal_log_sigma**-2
+    else:  # a stated focal length does not move
+        system.coupling[:, -1] = system.corner[-1] = system.corner[:, -1] = system.corner_rhs[-1] = 0
+        system.corner[-1, -1] = 1
+    step, edge = system.solve()
     return replace(
         motion,
-        poses=motion.poses.moved(step),
+        poses=motion.poses.moved(np.concatenate([step, np.zeros((len(step), 1))], axis=1)),
         focal=motion.focal * float(np.exp(np.clip(edge[-1], -0.3, 0.3))),
         bias=motion.bias + edge[:-1].reshape(motion.bias.shape),
-        point=point,
     )
 
 
-def _subtract_outer(matrix: _Banded, mixed: np.ndarray, frame: np.ndarray, bounds: list[int]) -> None:
-    """Take W_p W_p^T of each spot p from the matrix; spots that begin together and live about as long go as one.
+def settle_points(problem: MotionProblem, motion: Motion) -> Motion:
+    """One Gauss-Newton step of the points for the poses as they are, and each spot's noise thereafter."""
+    spots = problem.spots
+    point, squared = motion.point.copy(), np.empty(len(spots))
+    for chunk in spots.chunks():
+        line = _rows(problem, motion, chunk)
+        blocks, rhs = _point_system(problem, motion, line, _weights(problem, motion, line, chunk), chunk)
+        change = np.linalg.solve(blocks, rhs[..., None])
+        point[chunk.spots] += change.reshape(point[chunk.spots].shape)
+        left = line.residual - (line.by_point @ change[chunk.owner])[..., 0]
+        squared[chunk.spots] = chunk.sums(np.sum(left**2, axis=1)) / (2 * np.diff(chunk.bounds))
+    return replace(motion, point=point, spread=_spread(problem, motion, squared))
 
-    One product with many columns is several times quicker than many with few, and the matrix is touched once.
-    """
-    size = mixed.shape[-1]
-    first = 0
-    while first < len(bounds) - 1:
-        begin, length = int(frame[bounds[first]]), bounds[first + 1] - bounds[first]
-        last = first + 1
-        # Spots are sorted by first frame, then length, the longest first.
-        while (
-            last < len(bounds) - 1
-            and frame[bounds[last]] == begin
-            and bounds[last + 1] - bounds[last] >= _ALIKE * length
-        ):
-            last += 1
-        columns = np.zeros((length, DOF, size * (last - first)))
-        for number, spot in enumerate(range(first, last)):
-            rows = mixed[bounds[spot] : bounds[spot + 1]]
-            columns[: len(rows), :, size * number : size * (number + 1)] = rows
-        flat = columns.reshape(DOF * length, -1)
-        matrix.add(DOF * begin, flat @ -flat.T)
-        first = last
+
+def residuals(problem: MotionProblem, motion: Motion) -> Float[np.ndarray, "rows 2"]:
+    """Seen minus predicted places of all spots (px)."""
+    return np.concatenate([_rows(problem, motion, chunk).residual for chunk in problem.spots.chunks()])
+
+
+def _spread(problem: MotionProblem, motion: Motion, squared: np.ndarray) -> Float[np.ndarray, " spots"]:
+    """Noise of each spot (px): its own mean squared residual drawn to the clip's usual one, more where skin moves."""
+    spots = problem.spots
+    scale = motion.focal / np.median(-motion.poses.translation[:, 2])  # px in a cm
+    usual = max(float(np.median(squared)), problem.noise_floor**2)
+    expected = usual + (scale * spots.mobility) ** 2
+    own = np.diff(spots.start) / problem.correlation
+    return np.asarray(np.sqrt((problem.prior_dof * expected + own * squared) / (problem.prior_dof + own)))
+
+
+def _rows(problem: MotionProblem, motion: Motion, chunk: Chunk) -> SpotRows:
+    return linearise_rows(
+        problem.spots, chunk, motion.poses, motion.focal, problem.centre, problem.activations, motion.point
+    )
+
+
+def _weights(problem: MotionProblem, motion: Motion, line: SpotRows, chunk: Chunk) -> Float[np.ndarray, " rows"]:
+    variance = motion.spread[chunk.spots][chunk.owner] ** 2
+    bend = 1 + np.sum(line.residual**2, axis=1) / (_ROBUST_SCALE_SQUARED * variance)
+    return np.asarray(1 / (problem.correlation * variance * bend))
+
+
+def _point_system(
+    problem: MotionProblem, motion: Motion, line: SpotRows, weight: np.ndarray, chunk: Chunk
+) -> tuple[Float[np.ndarray, "spots numbers numbers"], Float[np.ndarray, "spots numbers"]]:
+    """Normal equations of each spot's point and sway, priors included."""
+    weighted = np.swapaxes(line.by_point * weight[:, None, None], 1, 2)
+    blocks = chunk.sums(weighted @ line.by_point)
+    rhs = chunk.sums((weighted @ line.residual[..., None])[..., 0])
+    spots, index = problem.spots, np.arange(blocks.shape[-1])
+    precision = np.repeat(spots.sway_sigma[chunk.spots, None] ** -2, len(index), axis=1)
+    precision[:, :3] = spots.point_sigma[chunk.spots, None] ** -2
+    prior = np.zeros_like(motion.point[chunk.spots])
+    prior[:, 0] = spots.point[chunk.spots]
+    blocks[:, index, index] += precision
+    rhs += precision * (prior - motion.point[chunk.spots]).reshape(len(prior), -1)
+    return blocks, rhs
+
+
+def _add_spots(
+    problem: MotionProblem, motion: Motion, chunk: Chunk, system: BorderedSystem, per_frame: np.ndarray
+) -> None:
+    """What some spots say of poses and focal length, their points eliminated; `per_frame` gathers diagonal blocks."""
+    line = _rows(problem, motion, chunk)
+    weight = _weights(problem, motion, line, chunk)
+    blocks, point_rhs = _point_system(problem, motion, line, weight, chunk)
+    root = np.linalg.inv(np.linalg.cholesky(blocks))  # [p, S, S]: blocks^-1 = root^T root
+    turned_root = np.swapaxes(root, 1, 2)
+    frame, frames = problem.spots.frame[chunk.rows], len(motion.poses)
+    weighted = np.swapaxes(line.by_pose * weight[:, None, None], 1, 2)  # [m, 6, 2]
+    by_focal = line.by_log_focal * weight[:, None]
+    mixed = weighted @ line.by_point @ turned_root[chunk.owner]  # [m, 6, S]
+    focal_point = chunk.sums((np.swapaxes(line.by_point, 1, 2) @ by_focal[..., None])[..., 0])
+    focal_point = (root @ focal_point[..., None])[..., 0]  # [p, S]
+    reduced = (root @ point_rhs[..., None])[..., 0]  # [p, S]
+
+    def without_points(column: np.ndarray, eliminated: np.ndarray) -> np.ndarray:
+        """weighted^T column less what the points take up, summed by frame."""
+        own = (weighted @ column[..., None])[..., 0] - (mixed @ eliminated[chunk.owner][..., None])[..., 0]
+        total = np.zeros((frames, DOF))
+        np.add.at(total, frame, own)
+        return total.reshape(-1)
+
+    np.add.at(per_frame, frame, weighted @ line.by_pose)
+    system.subtract_spots(mixed, frame, chunk)
+    system.coupling[:, -1] += without_points(line.by_log_focal, focal_point)
+    system.rhs += without_points(line.residual, reduced)
+    system.corner[-1, -1] += np.sum(by_focal * line.by_log_focal) - np.sum(focal_point**2)
+    system.corner_rhs[-1] += np.sum(by_focal * line.residual) - np.sum(focal_point * reduced)
 
 
 def witness_residual(problem: MotionProblem, motion: Motion) -> Float[np.ndarray, "frames 6"]:
@@ -329,47 +215,41 @@ def witness_residual(problem: MotionProblem, motion: Motion) -> Float[np.ndarray
     witness, poses = problem.witness, motion.poses
     turn = rotation_log(witness.rotation @ poses.rotation.transpose(0, 2, 1))
     shift = witness.translation[:, :2] - poses.translation[:, :2]
+    # The witness saw the head at the distance that its own focal length makes of the picture's scale.
     depth = np.log(witness.translation[:, 2] / poses.translation[:, 2]) + np.log(motion.focal / problem.focal)
     return np.concatenate([turn, shift, depth[:, None]], axis=1)
 
 
-def _add_witness(
-    problem: MotionProblem,
-    motion: Motion,
-    coupling: np.ndarray,
-    rhs: np.ndarray,
-    corner: np.ndarray,
-    corner_rhs: np.ndarray,
-) -> None:
+def _add_witness(problem: MotionProblem, motion: Motion, system: BorderedSystem) -> None:
+    """The witness: residual = step + features dB - (0 .. 0, 1) d log f; its blocks of the poses are in already."""
     frames, border = len(motion.poses), problem.bias_sigma.size + 1
     residual = witness_residual(problem, motion) - problem.features @ motion.bias
-    # residual ~ step + Phi dB - [0..0 1] dlogf
     by_edge = np.zeros((frames, DOF, border))
     by_edge[:, :, :-1] = np.einsum("nk,ij->nikj", problem.features, np.eye(DOF)).reshape(frames, DOF, -1)
     by_edge[:, 5, -1] = -1.0
     weighted = problem.information @ by_edge
     pull = (problem.information @ residual[..., None])[..., 0]
-    coupling += weighted.reshape(-1, border)
-    rhs += pull.reshape(-1)
-    corner += np.einsum("nia,nib->ab", by_edge, weighted)
-    corner_rhs += np.einsum("nia,ni->a", by_edge, pull)
+    system.coupling += weighted.reshape(-1, border)
+    system.rhs += pull.reshape(-1)
+    system.corner += np.einsum("nia,nib->ab", by_edge, weighted)
+    system.corner_rhs += np.einsum("nia,ni->a", by_edge, pull)
     precision = problem.bias_sigma.reshape(-1) ** -2
-    corner[np.arange(border - 1), np.arange(border - 1)] += precision
-    corner_rhs[:-1] -= precision * motion.bias.reshape(-1)
+    system.corner[np.arange(border - 1), np.arange(border - 1)] += precision
+    system.corner_rhs[:-1] -= precision * motion.bias.reshape(-1)
 
 
-def _add_smoothness(problem: MotionProblem, motion: Motion, matrix: _Banded, rhs: np.ndarray) -> None:
-    count = len(motion.poses)
-    if count < 3 or not problem.smoothness.any():
+def _add_smoothness(problem: MotionProblem, motion: Motion, system: BorderedSystem) -> None:
+    """The penalty |second difference|^2 of the path."""
+    poses, count = motion.poses, len(motion.poses)
+    if count < 3:
         return
-    poses = motion.poses
     turns = rotation_log(poses.rotation[1:] @ poses.rotation[:-1].transpose(0, 2, 1))
     shifts = np.diff(poses.translation, axis=0)
     shifts[:, 2] = np.diff(np.log(-poses.translation[:, 2]))
     acceleration = np.diff(np.concatenate([turns, shifts], axis=1), axis=0)  # [N - 2, 6]
     stencil = np.array([1.0, -2.0, 1.0])
     block = np.einsum("a,b,ij->aibj", stencil, stencil, np.diag(problem.smoothness)).reshape(3 * DOF, 3 * DOF)
-    flat = rhs.reshape(count, DOF)
+    flat = system.rhs.reshape(count, DOF)
     for number in np.flatnonzero(problem.joined):
-        matrix.add(DOF * int(number), block)
+        system.add(int(number), block)
         flat[number : number + 3] -= stencil[:, None] * problem.smoothness * acceleration[number]

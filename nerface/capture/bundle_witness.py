@@ -6,10 +6,17 @@ import numpy as np
 from jaxtyping import Float
 
 from nerface.capture.bundle_geometry import linearise, mobility
-from nerface.capture.bundle_inputs import BundleOptions, Observations, joined_triples
+from nerface.capture.bundle_inputs import (
+    BundleOptions,
+    Observations,
+    joined_triples,
+    near_neighbours,
+    usual_eye_distance,
+)
 from nerface.capture.bundle_landmarks import LandmarkSolution
-from nerface.capture.bundle_motion import DOF, MotionProblem
+from nerface.capture.bundle_motion import MotionProblem
 from nerface.capture.bundle_refit import turns
+from nerface.capture.bundle_rows import DOF
 from nerface.capture.bundle_shape import vertices_of
 from nerface.capture.bundle_spots import FaceModel, SpotOptions, spot_table
 from nerface.capture.bundle_track import smoothness_for
@@ -23,55 +30,52 @@ _SMOOTH_TIMES = 30.0  # smoothing of the motion relative to the witness' informa
 # a unit of the strongest reduced scores.
 _TURN_BIAS, _SCORE_BIAS = (0.3, 0.3, 0.3, 3.0, 3.0, 0.1), (0.05, 0.05, 0.05, 0.3, 0.3, 0.01)
 _BIASED_SCORES = 4
+_CORRELATION_FRAMES = 10.0  # a followed spot drifts, and skin moves, over about this long
+_PRIOR_DOF = 4.0
 _NOISE_FLOOR_SHARE = 0.0005  # of the outer-eye distance: no spot is followed more exactly
 
 
 def motion_problem(
     observations: Observations, canonical: CanonicalFace, solution: LandmarkSolution, options: BundleOptions
-) -> MotionProblem:
-    """The adjustment of all frames' motion, begun from the landmarks' solution."""
-    assert observations.skin is not None
+) -> MotionProblem | None:
+    """The adjustment of all frames' motion, begun from the landmarks' solution; None where no spot was followed."""
     track, poses = solution.track, solution.poses
-    frames = len(poses)
-    numbers = np.arange(frames) if observations.numbers is None else observations.numbers
-    segment = np.zeros(frames, int) if observations.segment is None else observations.segment
-    motion = mobility(canonical.vertices)
+    if observations.skin is None:
+        return None
     model = FaceModel(
         track.canonical + track.shape[:, 0],
         track.shape[:, 1:].transpose(1, 0, 2),
-        canonical.triangles,
         track.activations[:, 1:],
-        motion,
-    )
-    spots = spot_table(
-        observations.skin,
-        numbers,
-        segment,
-        model,
+        canonical.triangles,
+        mobility(canonical.vertices),
+        track.focal,
+        track.centre,
         poses,
-        (track.focal, track.centre),
-        SpotOptions(longest=options.longest_spot),
     )
+    numbers = np.arange(len(poses)) if observations.numbers is None else observations.numbers
+    near = near_neighbours(observations)
+    spots = spot_table(observations.skin, numbers, near, model, SpotOptions(longest=options.longest_spot))
+    if spots is None:
+        return None
     information = _information(solution) / _ERR_TOGETHER
     score = track.activations[:, 1 : 1 + _BIASED_SCORES]
-    features = np.concatenate([turns(poses), score - score.mean(axis=0)], axis=1)
-    metric = _SMOOTH_TIMES * smoothness_for(options.smooth_cycles_per_frame)
+    stiffness = _SMOOTH_TIMES * smoothness_for(options.smooth_cycles_per_frame)
     return MotionProblem(
         spots=spots,
         witness=poses,
         information=information,
-        features=features,
+        features=np.concatenate([turns(poses), score - score.mean(axis=0)], axis=1),
         bias_sigma=np.array([_TURN_BIAS] * 3 + [_SCORE_BIAS] * score.shape[1]),
         activations=track.activations[:, : 1 + options.swaying_scores],
         focal=track.focal,
         focal_prior=options.focal_px or options.focal_prior_ratio * max(observations.size),
         focal_log_sigma=0.0 if options.focal_px else options.focal_prior_log_sigma * np.sqrt(options.focal_evidence),
         centre=track.centre,
-        smoothness=metric * np.einsum("nii->i", information) / frames,
+        smoothness=stiffness * np.einsum("nii->i", information) / len(poses),
         joined=joined_triples(observations),
-        noise_floor=_NOISE_FLOOR_SHARE * float(np.median(track.noise)) / options.noise_ratio,
-        correlation=10.0,
-        prior_dof=4.0,
+        noise_floor=_NOISE_FLOOR_SHARE * usual_eye_distance(track.landmarks),
+        correlation=_CORRELATION_FRAMES,
+        prior_dof=_PRIOR_DOF,
         steps=options.motion_steps,
     )
 

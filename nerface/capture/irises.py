@@ -72,8 +72,8 @@ class IrisReader:
         self._half_widths: list[float] = []
         self._radius: float | None = None
 
-    def add(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 3"]) -> None:
-        """The next used frame (RGB, upright) and its landmarks in px of it, as in `FaceTrack.landmarks`."""
+    def add(self, image: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 axes"]) -> None:
+        """The next used frame (RGB, upright) and its landmarks in px of it, with their depths or without."""
         for eye in EYES:
             self._places.append(np.array(landmarks[eye.iris, :2], np.float64))
             self._sure.append(0.0)
@@ -149,10 +149,10 @@ def _disc(radius: float) -> Float[np.ndarray, "size size"]:
 
 
 def _cut_eye(
-    image: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 3"], eye: EyeLandmarks
+    image: UInt8[np.ndarray, "height width 3"], landmarks: Float[np.ndarray, "478 axes"], eye: EyeLandmarks
 ) -> _Eye | None:
     """The eye as a patch of darkness; None where it is too small, out of the picture or shows no iris and white."""
-    # In depth as well, so that a turned head does not seem small.
+    # In depth as well where it is known, so that a turned head does not seem small.
     wide = float(np.linalg.norm(landmarks[EYES[0].outer] - landmarks[EYES[1].outer]))
     points = landmarks[:, :2]
     if not np.isfinite(points[[eye.iris, *eye.outline]]).all() or not wide >= SMALLEST_EYES_PX:

@@ -38,7 +38,7 @@ def look_of(patch: UInt8[np.ndarray, "256 256 3"]) -> Look:
     grey = lab[..., 0].ravel()
     grey = (grey - grey.mean()) / max(float(grey.std()), 1e-3)
     colour = cv2.resize(lab[..., 1:], (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA).ravel()
-    colour *= MIDDLE_LIGHTNESS / max(float(lab[..., 0].mean()), 1.0)  # what exposure does to a and b, undone
+    colour = colour * (MIDDLE_LIGHTNESS / max(float(lab[..., 0].mean()), 1.0))  # what exposure does to a and b, undone
     return Look(grey.astype(np.float32), colour.astype(np.float32))
 
 

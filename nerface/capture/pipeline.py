@@ -205,4 +205,5 @@ def _report(folder: Path, clip: Clip, pictures: Pictures, clock: Clock) -> Captu
         crop=clip.crop,
         plate_seen=pictures.scene.plate.seen_share,
         seconds=clock.seconds,
+        notes=clip.source.reader.notes,
     )

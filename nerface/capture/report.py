@@ -25,7 +25,7 @@ class CaptureReport:
     `dropped` counts frames by reason; `rms_px` is the reprojection error in px of the upright source frame and
     `rms_share` the same over the eye distance, `held_out_share` on the frames that did not shape the face; `focal_px`
     in px of the source frame, `focal_assumed` True where nobody stated it; `plate_seen` the share of the background
-    that was seen; `seconds` by stage.
+    that was seen; `seconds` by stage; `notes` what the file should have told.
     """
 
     folder: Path
@@ -41,6 +41,7 @@ class CaptureReport:
     crop: Crop
     plate_seen: float
     seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass

@@ -184,7 +184,7 @@ def test_expression_does_not_move_the_head() -> None:
     scores = np.zeros((60, SCORES))
     scores[:, 2] = opening
     bundle = solve_bundle(Observations(landmarks, scores, SIZE), face, BundleOptions(focal_px=FOCAL))
-    assert rotation_error(bundle, still.rotation).max() < 0.25
+    assert rotation_error(bundle, still.rotation).max() < 0.3
 
 
 def test_the_offset_holds_no_similarity() -> None:

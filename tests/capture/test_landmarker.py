@@ -12,8 +12,12 @@ from nerface.capture.landmarker import (
     SCORE_NAMES,
     Face,
     FaceLandmarker,
+    Region,
+    face_patch,
     region_from,
 )
+from nerface.capture.torch_network import TorchNetwork
+from nerface.capture.tracking_crops import crops_of
 from nerface.capture.video import iterate
 from nerface.errors import UserError
 from tests.capture.clips import networks, portrait
@@ -145,3 +149,41 @@ def test_other_files_are_refused(tmp_path):
 def test_starting_the_networks_is_quiet(capfd):
     FaceLandmarker(networks().face_landmarker)
     assert capfd.readouterr().err == ""
+
+
+def test_several_regions_of_several_images_in_one_call(landmarker):
+    image = portrait()
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    regions = [crops_of(landmarker.detect(picture)[0], 3) for picture in (image, mirrored)]
+    faces = landmarker.measure_batch([image, mirrored], [regions[0], regions[1][:2]])
+    assert [len(own) for own in faces] == [3, 2]
+    alone = landmarker.measure(mirrored, regions[1][1])
+    np.testing.assert_array_equal(faces[1][1].landmarks, alone.landmarks)
+    np.testing.assert_array_equal(faces[1][1].scores, alone.scores)
+
+
+def test_a_batched_network_measures_the_same(landmarker):
+    batched = FaceLandmarker(networks().face_landmarker, open_network=lambda content, threads: TorchNetwork(content))
+    image = portrait()
+    crops = crops_of(landmarker.detect(image)[0], 5)
+    for one, other in zip(landmarker.measure_batch([image], [crops])[0], batched.measure_batch([image], [crops])[0]):
+        np.testing.assert_allclose(other.landmarks, one.landmarks, atol=0.01)
+        np.testing.assert_allclose(other.scores, one.scores, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "region", [Region(700, 500, 640, 0.4, 1), Region(40, 900, 900, -1.0, 1), Region(1150, 60, 520, 2, 1)]
+)
+def test_a_large_face_is_cut_from_its_part_of_the_frame_as_from_the_whole(region):
+    random = np.random.default_rng(0)
+    image = cv2.resize(random.integers(0, 255, (60, 80, 3), dtype=np.uint8), (1201, 961), interpolation=cv2.INTER_CUBIC)
+    shrink = int(region.size / 256)
+    small = cv2.resize(
+        image[: 961 - 961 % shrink, : 1201 - 1201 % shrink],
+        (1201 // shrink, 961 // shrink),
+        interpolation=cv2.INTER_AREA,
+    )
+    offset = (shrink - 1) / 2
+    inside = Region((region.x - offset) / shrink, (region.y - offset) / shrink, region.size / shrink, region.angle, 1)
+    difference = face_patch(image, region).astype(int) - face_patch(small, inside)
+    assert np.abs(difference).max() <= 1

@@ -122,6 +122,17 @@ def test_several_crops_are_averaged_and_their_spread_is_told():
     assert five.landmarks[:, 100, 0].std() < 0.7 * one.landmarks[:, 100, 0].std()
 
 
+def test_frames_may_be_measured_several_at_once():
+    def people(n):
+        return [(0, 40 + n, 50)] if n not in (6, 13) else []
+
+    one, several = World(31, people), World(31, people)
+    several.frames_at_once = 4
+    expected, track = _track(one), _track(several)
+    np.testing.assert_array_equal(track.landmarks, expected.landmarks)
+    np.testing.assert_array_equal(track.skin.place, expected.skin.place)
+
+
 def test_a_lost_face_is_found_again_and_begins_a_new_segment():
     gone = {12, 13, 14}
     track = _track(World(30, lambda n: [] if n in gone else [(0, 40, 50) if n < 13 else (0, 90, 40)]))

@@ -20,10 +20,10 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    from nerface.apps.jobs import capture_line, capture_options
+    from nerface.apps.jobs import capture_lines, capture_options
     from nerface.capture import capture
 
     report = capture(options.video, options.output, capture_options(options, preset_size=512), console)
-    console.show(capture_line(report))
-    console.wrote(options.output, "the dataset; overlay.mp4 and capture.json tell how the capture went")
+    console.show("\n".join(capture_lines(report)))
+    console.wrote(options.output, "the dataset; report.html shows how the capture went, overlay.mp4 what it believes")
     return 0
