@@ -156,8 +156,9 @@ def _claim(video: Path, folder: Path, options: CreateOptions, resume: bool) -> b
 def _capture_record(options: CaptureOptions) -> dict[str, Any]:
     """The choices that decide what a dataset becomes."""
     choices = dataclasses.asdict(options)
-    for name in ("weights", "threads"):  # where the networks lie and how they run are this machine's affair
+    for name in ("weights", "threads", "device"):  # where the networks lie and how they run are this machine's affair
         choices.pop(name)
+    choices["plate"] = None if options.plate is None else sha256_of(options.plate)
     return choices
 
 

@@ -50,6 +50,7 @@ def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOpt
         test_share=options.test_share,
         min_face_share=options.min_face_share,
         weights=options.weights,
+        device=str(device_of(options)),
     )
 
 

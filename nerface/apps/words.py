@@ -10,6 +10,7 @@ SWITCH_NAMES = (
     *("full", "no_expression", "no_latent", "no_dynamics", "no_background", "nerf", "trainable_background"),
     *("supervised_background", "white_background", "half_data", "quarter_data", "latent_x10", "latent_x100"),
     *("paper_latent", "paper_box", "paper_layers", "no_directions", "seed_directions", "refine_poses"),
+    *("given_poses", "given_colours"),
 )
 
 

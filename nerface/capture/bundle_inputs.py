@@ -177,9 +177,14 @@ def near_neighbours(observations: Observations) -> Bool[np.ndarray, " steps"]:
     if observations.times is not None:
         steps = np.diff(observations.times)
         near &= steps < _GAP_STEPS * np.median(steps)
-    if observations.segment is not None:
-        near &= np.diff(observations.segment) == 0
-    return near
+    return near & same_segment(observations)
+
+
+def same_segment(observations: Observations) -> Bool[np.ndarray, " steps"]:
+    """Whether no cut or jump lies between each frame but the first and the used one before (dropped ones may)."""
+    if observations.segment is None:
+        return np.ones(len(observations.landmarks) - 1, bool)
+    return np.asarray(np.diff(observations.segment) == 0)
 
 
 def joined_triples(observations: Observations) -> Float[np.ndarray, " triples"]:

@@ -10,7 +10,7 @@ from nerface.capture.bundle_inputs import (
     BundleOptions,
     Observations,
     joined_triples,
-    near_neighbours,
+    same_segment,
     usual_eye_distance,
 )
 from nerface.capture.bundle_landmarks import LandmarkSolution
@@ -53,7 +53,7 @@ def motion_problem(
         poses,
     )
     numbers = np.arange(len(poses)) if observations.numbers is None else observations.numbers
-    near = near_neighbours(observations)
+    near = same_segment(observations)  # spots were followed through the frames that were dropped
     spots = spot_table(observations.skin, numbers, near, model, SpotOptions(longest=options.longest_spot))
     if spots is None:
         return None

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from nerface.capture.network import Network
+from nerface.capture.network import open_network
 
 INPUT_PX = 128
 ANCHOR_LAYERS = ((16, 2), (8, 6))  # (cells along a side, anchors in a cell)
@@ -41,8 +41,8 @@ class Detection:
 class FaceDetector:
     """The detector network with its decoding."""
 
-    def __init__(self, content: bytes, threads: int) -> None:
-        self._network = Network(content, threads)
+    def __init__(self, content: bytes, threads: int, device: str = "cpu") -> None:
+        self._network = open_network(content, threads, device)
         self._anchors = _anchors()
 
     def detect(self, image: UInt8[np.ndarray, "height width 3"], thorough: bool = True) -> list[Detection]:

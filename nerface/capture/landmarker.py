@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from nerface.capture.detection import Detection, FaceDetector
-from nerface.capture.network import Network
+from nerface.capture.network import open_network
 from nerface.errors import UserError
 
 LANDMARKS = 478
+FRAMES_ON_GPU = 16  # with their crops: enough to keep it busy (batches of 1 take 3 ms, of 128 take 11)
 INPUT_PX = 256
 REGION_SCALE = 1.5  # the region's side over the longer side of the face's box (the task's graph)
 EYE_CORNERS = (33, 263)  # outer corners, subject's right then left: the line that levels the region
@@ -80,46 +80,22 @@ class Face:
     scores: Float[np.ndarray, " 52"]
 
 
-class BatchNetwork(Protocol):
-    """A network that takes any number of inputs in one call."""
-
-    def __call__(self, values: Float[np.ndarray, "batch ..."]) -> list[Float[np.ndarray, "batch ..."]]:
-        """Outputs in the order of the file, each with the batch first."""
-
-
-class InTurn:
-    """A network for one input at a time (LiteRT), as a `BatchNetwork`."""
-
-    def __init__(self, content: bytes, threads: int) -> None:
-        self._network = Network(content, threads)
-
-    def __call__(self, values: Float[np.ndarray, "batch ..."]) -> list[Float[np.ndarray, "batch ..."]]:
-        rows = [self._network(values[row : row + 1]) for row in range(len(values))]
-        return [np.concatenate(parts) for parts in zip(*rows)]
-
-
 class FaceLandmarker:
     """The three networks of a `face_landmarker.task` bundle. Raises `UserError` where the bundle is not one.
 
-    `open_network(content, threads)` opens the two networks that measure: another one may run them in batches elsewhere;
-    `frames_at_once` tells callers with many frames at hand how many to give to `measure_batch`.
+    `device` runs them: LiteRT with `threads` on the CPU, PyTorch elsewhere; `frames_at_once` tells callers with many
+    frames at hand how many to give to `measure_batch`.
     """
 
     names = SCORE_NAMES
 
-    def __init__(
-        self,
-        task_file: Path,
-        threads: int = 2,
-        open_network: Callable[[bytes, int], BatchNetwork] = InTurn,
-        frames_at_once: int = 1,
-    ) -> None:
-        self.frames_at_once = frames_at_once
+    def __init__(self, task_file: Path, threads: int = 2, device: str = "cpu") -> None:
+        self.frames_at_once = 1 if str(device) == "cpu" else FRAMES_ON_GPU
         try:
             with zipfile.ZipFile(task_file) as bundle:
-                self._detector = FaceDetector(bundle.read("face_detector.tflite"), threads)
-                self._landmarks = open_network(bundle.read("face_landmarks_detector.tflite"), threads)
-                self._scores = open_network(bundle.read("face_blendshapes.tflite"), threads)
+                self._detector = FaceDetector(bundle.read("face_detector.tflite"), threads, device)
+                self._landmarks = open_network(bundle.read("face_landmarks_detector.tflite"), threads, device)
+                self._scores = open_network(bundle.read("face_blendshapes.tflite"), threads, device)
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             raise UserError(f"{task_file} is not a face_landmarker.task bundle ({error})") from None
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from nerface.capture.network import Network
+from nerface.capture.network import open_network
 from nerface.errors import UserError
 
 INPUT_PX = 256
@@ -26,9 +26,9 @@ PATCH_PX = 5  # of the 256 px picture: what differences are averaged over
 class PersonMatte:
     """MediaPipe's selfie segmentation network (general, 256x256). Raises `UserError` where the file is not one."""
 
-    def __init__(self, model_file: Path, threads: int = 2) -> None:
+    def __init__(self, model_file: Path, threads: int = 2, device: str = "cpu") -> None:
         try:
-            self._network = Network(Path(model_file).read_bytes(), threads)
+            self._network = open_network(Path(model_file).read_bytes(), threads, device)
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(f"{model_file} is not a mask network that can be read ({error})") from None
 

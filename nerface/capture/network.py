@@ -7,15 +7,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 
 from nerface.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
 
 _STDERR_LOCK = threading.Lock()
 
@@ -26,7 +23,7 @@ class BatchNetwork(Protocol):
     def __call__(self, values: Float[np.ndarray, "batch ..."]) -> list[np.ndarray]: ...
 
 
-def open_network(content: bytes, threads: int, device: torch.device | str = "cpu") -> BatchNetwork:
+def open_network(content: bytes, threads: int, device: str = "cpu") -> BatchNetwork:
     """The network of a tflite file for `device`: LiteRT with `threads` on the CPU, PyTorch elsewhere.
 
     The two agree within 3e-4 of every output (5e-4 px of 256 for landmarks). LiteRT takes half the time of PyTorch on a

@@ -22,7 +22,8 @@ class CaptureOptions:
     back to where the backdrop stands still;
     `square` False keeps the crop's own shape; `test_share` of the usable frames, from the end, is held out; `seed`
     draws the validation frames; `min_face_share` is the least share of frames that must show the face; `weights` a
-    folder (or one of the files) to look for the networks in first; `threads` the networks may use.
+    folder (or one of the files) to look for the networks in first; `threads` the networks may use on the CPU;
+    `device` runs them (LiteRT on "cpu", PyTorch on "cuda").
     """
 
     size: int = 512
@@ -36,6 +37,7 @@ class CaptureOptions:
     min_face_share: float = 0.6
     weights: Path | None = None
     threads: int = 2
+    device: str = "cpu"
 
     def check(self) -> None:
         """Raise `UserError` for a value that makes no sense."""

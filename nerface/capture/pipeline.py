@@ -68,7 +68,7 @@ def capture(
             track = _track(source, folder, weights, options, progress)
         with clock.stage("camera and pose"):
             clip = _solve(source, track, weights, options, progress)
-        matte = PersonMatte(weights.selfie_segmentation, options.threads)
+        matte = PersonMatte(weights.selfie_segmentation, options.threads, options.device)
         with clock.stage("eyes and scene"):
             photo = None if options.plate is None else read_plate_photo(options.plate, track.size, clip.crop)
             irises, known = look(clip, matte, photo, progress)
@@ -105,7 +105,7 @@ def _track(
     if track is not None:
         progress.say(f"landmarks taken up from {kept}")
         return track
-    landmarker = FaceLandmarker(weights.face_landmarker, options.threads)
+    landmarker = FaceLandmarker(weights.face_landmarker, options.threads, options.device)
     track = track_face(
         lambda: source.reader,
         landmarker,

@@ -13,7 +13,7 @@ FINE, COARSE = 1.0, 2.0  # px: standard deviations between which detail counts (
 FACE_HALF_AXES = (72, 80)  # px of the 256 px patch: the face within it
 LEAST_CONTRAST = 1.0  # grey levels
 # Motion over a twelfth of the eye distance leaves about this share of the sharpness around it (measured on four clips:
-# 0.35 to 0.6 at 8 %, 0.25 to 0.47 at 12 %); sharp frames of the same clips never fell below 0.7 of it.
+# 0.35 to 0.6 at 8 %, 0.25 to 0.47 at 12 %); frames of the same clips as they are never fell below 0.65.
 BLURRED_SHARE = 0.4
 AROUND_FRAMES = 101  # frames whose median is what a clip has at this place
 

@@ -12,7 +12,6 @@ from nerface.capture.bundle import Bundle, BundleOptions, Observations, solve_bu
 from nerface.capture.canonical import read_canonical_face
 from nerface.capture.face_track import FaceTrack
 from nerface.capture.report import Dropped, eye_distance
-from nerface.capture.skin import SkinTracks
 from nerface.capture.tracking import MIN_FRAMES
 from nerface.capture.video import PADDED_SHARE
 from nerface.errors import UserError
@@ -83,7 +82,7 @@ def solve_clip(
             weights=_weights(track, usable),
             times=track.timestamps[usable],
             segment=track.segment[usable],
-            skin=track.skin if isinstance(track.skin, SkinTracks) else None,
+            skin=track.skin,
             numbers=np.flatnonzero(usable),
         ),
         read_canonical_face(task_file),

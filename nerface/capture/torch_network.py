@@ -30,7 +30,7 @@ class TorchNetwork:
     Raises `ValueError` where `content` is not a `.tflite` file or holds something that is not supported.
     """
 
-    def __init__(self, content: bytes, device: torch.device | str = "cpu") -> None:
+    def __init__(self, content: bytes, device: str = "cpu") -> None:
         graph = read_graph(content)
         if len(graph.inputs) != 1:
             raise ValueError(f"a network of {len(graph.inputs)} inputs is not supported")

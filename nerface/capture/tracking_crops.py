@@ -1,8 +1,8 @@
 """One face measured in several slightly different crops: their mean is steadier, their scatter tells how sure it is.
 
-The landmark network answers to where its crop lies. Against a rendered head with known points, the frame-to-frame
-scatter of the landmarks falls from 0.28 px (one crop) to 0.15 px (5 crops) and 0.12 px (9 crops) at 104 px between the
-eyes; the mean does better than the median, and shifts of 4 % better than 2 % or 7 %.
+The landmark network answers to where its crop lies. On a rendered head the frame-to-frame scatter of the landmarks
+falls from 0.28 px (one crop) to 0.14 px (5 crops) and 0.12 px (9 crops), at 104 px between the eyes. The mean does
+better than the median; shifts of 7 % are no steadier than 4 % there, and pull the landmarks farther from one crop's.
 """
 
 from __future__ import annotations

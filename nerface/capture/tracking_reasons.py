@@ -21,7 +21,7 @@ COVERED, BLURRED = "covered", "blurred"
 MIN_FRAMES = 10
 RIVAL_SHARE = 0.5  # "two faces throughout": a second face in more than this share of the looked-at frames
 OUTSIDE_SHARE = 0.1  # of the landmarks
-# Mean spread over the distance of the outer eye corners (in space): up to 0.0075 on four clips.
+# Mean spread over the distance of the outer eye corners (in space): up to 0.008 on four clips.
 UNSURE_SPREAD, TURNED_SPREAD = 0.03, 0.015
 TURNED_YAW = math.radians(60)
 STILL_LEVELS, STILL_SHARE = 0.1, 0.95  # grey levels of thumbnails; of the frames

@@ -15,8 +15,9 @@ from nerface.capture.tracking_chain import NEW_SCENE, Chain
 
 SMOOTH_FRAMES = 1.5  # standard deviation of the smoothing of the region
 # A cut inside a scene stands out from the frames around it by how far the face moves (shares of the region's side) and
-# by how much the picture changes. Within four clips the product of both ratios stays below 20, but for one frame (28);
-# of cuts made by joining parts of the same clips, most that move the face by more than 4 % give more than 30.
+# by how much the picture changes. Within three clips the product of both ratios stays below 16, 28 in one. Of cuts made
+# by joining parts of these same clips, these limits find 90 to 100 % of those that move the face by more than 8 %, 64
+# to 93 % at 4 to 8 %, half and less below that, where smoothing across does little harm.
 CUT_MOVE, CUT_MOVE_TIMES, CUT_CHANGE_TIMES, CUT_TOGETHER = 0.025, 3.0, 2.5, 30.0
 JUMP = 0.25  # more between two frames is a jump whatever the picture does
 AROUND_FRAMES = 17

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from nerface.capture import landmarker as module
 from nerface.capture.detection import Detection, _suppress
 from nerface.capture.landmarker import (
     SCORE_LANDMARKS,
@@ -162,8 +163,9 @@ def test_several_regions_of_several_images_in_one_call(landmarker):
     np.testing.assert_array_equal(faces[1][1].scores, alone.scores)
 
 
-def test_a_batched_network_measures_the_same(landmarker):
-    batched = FaceLandmarker(networks().face_landmarker, open_network=lambda content, threads: TorchNetwork(content))
+def test_a_batched_network_measures_the_same(landmarker, monkeypatch):
+    monkeypatch.setattr(module, "open_network", lambda content, threads, device: TorchNetwork(content))
+    batched = FaceLandmarker(networks().face_landmarker)
     image = portrait()
     crops = crops_of(landmarker.detect(image)[0], 5)
     for one, other in zip(landmarker.measure_batch([image], [crops])[0], batched.measure_batch([image], [crops])[0]):

@@ -23,7 +23,7 @@ COUNT, MISSING, SIDE = 24, 5, 128
 
 
 class FakeMatte:
-    def __init__(self, model_file, threads):
+    def __init__(self, model_file, threads, device):
         pass
 
     def coarse(self, image):
@@ -92,7 +92,7 @@ def fakes(monkeypatch, tmp_path):
         return _track(MISSING)
 
     monkeypatch.setattr(pipeline, "find_weights", lambda explicit: WeightPaths(task, task))
-    monkeypatch.setattr(pipeline, "FaceLandmarker", lambda file, threads: None)
+    monkeypatch.setattr(pipeline, "FaceLandmarker", lambda file, threads, device: None)
     monkeypatch.setattr(pipeline, "track_face", track)
     monkeypatch.setattr(pipeline, "solve_clip", _solved)
     monkeypatch.setattr(pipeline, "PersonMatte", FakeMatte)

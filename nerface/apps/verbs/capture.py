@@ -16,6 +16,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("video", type=Path, metavar="VIDEO", help="a video of one person, camera and backdrop at rest")
     common.output(verb, "a new folder for the dataset")
     common.capture(verb, "512")
+    common.device(verb)
     verb.set_defaults(keeps_work=True)  # landmarks measured so far lie beside the output
 
 

@@ -58,8 +58,8 @@ def drawing_options(verb: argparse.ArgumentParser) -> None:
         "--poses",
         default="captured",
         choices=["captured", "learned", "refined"],
-        help="as the dataset gives them (default); less the tracker's habit that training learned; or found anew on each "
-        "frame with the avatar frozen, which tells the tracker's faults from the avatar's",
+        help="as the dataset gives them (default); less the tracker's habit that training learned; or found anew on "
+        "each frame with the avatar frozen, which tells the tracker's faults from the avatar's",
     )
     common.drawing(verb, LATENTS, "mean; with --config video:10, as NeRFace")
     kept = verb.add_argument_group("pictures")
