@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def skin_of(places: np.ndarray) -> SkinTracks:
 
 
 def biased_clip(frames: int = FRAMES) -> tuple[Observations, Poses, np.ndarray]:
-    """Landmarks that say 0.7 of each pitch, as the net's do, the true poses, and where 60 points are seen [60, N, 2]."""
+    """Landmarks that say 0.7 of each pitch, as the net's do, the true poses, and places of 60 points [60, N, 2]."""
     rng = np.random.default_rng(1)
     face, poses = toy_face(), toy_poses(frames)
     pitch, yaw, roll = Rotation.from_matrix(poses.rotation).as_euler("xyz").T
@@ -102,7 +103,7 @@ def test_the_bordered_system_is_the_dense_one() -> None:
         system.add(number, block)
         dense[DOF * number :, DOF * number :][:DOF, :DOF] += block
     system.subtract_spots(mixed, frame, chunk)
-    for first, last in zip(bounds[:-1], bounds[1:]):
+    for first, last in pairwise(bounds):
         spread = np.zeros((DOF * frames, numbers))
         for row in range(first, last):
             spread[DOF * frame[row] : DOF * (frame[row] + 1)] = mixed[row]
@@ -176,7 +177,7 @@ def test_tracks_are_cut_at_breaks_and_by_age() -> None:
     assert count.max() == 30
     assert count.min() >= 4
     assert len(frame) == len(place) == start[-1]
-    for first, last in zip(start[:-1], start[1:]):
+    for first, last in pairwise(start):
         run = frame[first:last]
         assert (np.diff(run) == 1).all()
         assert not (run[0] <= 69 < run[-1])
