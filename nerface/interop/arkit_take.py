@@ -12,6 +12,7 @@ Source of the take's layout: `LiveLinkFaceMetadata.cpp` of Unreal's MetaHuman pl
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from nerface.interop.replaced_expressions import Replacement, replace_expression
 from nerface.interop.take_sync import SAME_TAKE, SEARCHED_S, agreement
 from nerface.interop.tracked_dataset import ImportReport
 from nerface.progress import SILENT, Progress
+from nerface.weights import sha256_of
 
 FORM = "arkit"
 WANTED = "a table (.csv) of Live Link Face with Timecode, JawOpen, ... and its video (.mov)"
@@ -95,13 +97,25 @@ def import_arkit_take(
 
 
 def _captured(video: Path, output: Path, options: ArkitOptions, progress: Progress) -> Path:
-    """The capture of the take's video, beside the output until it is done; taken up where it was left."""
+    """The capture of the take's video, beside the output until it is done; taken up if an import stopped after it."""
     from nerface.capture import capture
 
     folder = output.with_name(f".captured-{output.name}")
-    if not (folder / "transforms_train.json").is_file():
+    if folder.is_dir() and not _is_capture_of(folder, video, options.capture):
+        shutil.rmtree(folder)
+    if not folder.is_dir():
         capture(video, folder, options.capture, progress)
     return folder
+
+
+def _is_capture_of(folder: Path, video: Path, options: CaptureOptions) -> bool:
+    """Whether `folder` was captured from this video in this way."""
+    try:
+        record = json.loads((folder / "capture.json").read_text())
+        same = all(getattr(options, name, value) == value for name, value in record["options"].items())
+        return same and record["source"]["sha256"] == sha256_of(video)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _matched(take: FaceTake, track: Track, video: Path | None, options: ArkitOptions) -> tuple[Replacement, list[str]]:

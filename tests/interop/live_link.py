@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 HALVES = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
@@ -45,10 +48,11 @@ def write_table(
     mirrored: bool = True,
     lost: tuple[int, ...] = (),
     swap: tuple[str, str] | None = None,
+    faces: Callable[[np.ndarray], np.ndarray] = shapes_at,
 ) -> Path:
     """Samples at 60 Hz from `start` (seconds of the day); `swap` exchanges two columns' values."""
     times = np.arange(round(60 * seconds)) / 60
-    shapes, turns = shapes_at(times), head_at(times)
+    shapes, turns = faces(times), head_at(times)
     place = {name: k for k, name in enumerate(SHAPES)}
     angles = np.zeros((len(times), 9))
     way = -1 if mirrored else 1
@@ -73,4 +77,20 @@ def write_table(
         lines.append(",".join(row))
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def write_take_video(file: Path, images: Sequence[np.ndarray], timecode: str, rate: int = 25) -> Path:
+    """A .mov of RGB pictures whose first frame has this timecode."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = images[0].shape[1], images[0].shape[0], "yuv420p"
+        stream.bit_rate = 8_000_000
+        stream.metadata["timecode"] = timecode
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return file

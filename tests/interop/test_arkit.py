@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 
+from nerface.capture import CaptureOptions, capture
 from nerface.data import load_dataset
 from nerface.driving.reenact import track_neutral
 from nerface.driving.track import read_track
@@ -15,8 +19,10 @@ from nerface.errors import UserError
 from nerface.interop.arkit_csv import read_face_table
 from nerface.interop.arkit_take import ArkitOptions, import_arkit_take
 from nerface.interop.formats import find_format
+from nerface.weights import sha256_of
+from tests.capture.clips import networks
 from tests.data.make import write_tiny_dataset
-from tests.interop.live_link import SHAPES, START_S, UP, head_at, shapes_at, write_table
+from tests.interop.live_link import SHAPES, START_S, UP, head_at, shapes_at, write_table, write_take_video
 
 RATE_HZ = 25.0
 OURS = tuple(name[0].lower() + name[1:] for name in SHAPES)
@@ -113,6 +119,72 @@ def test_stated_sync_is_taken_as_it_is(tmp_path):
     import_arkit_take(write_table(tmp_path / "take.csv"), tmp_path / "person", options)
     for _, frame, face in expected(load_dataset(tmp_path / "person")):
         np.testing.assert_allclose(frame.expression[:52], face, atol=5e-3)  # straight between samples
+
+
+def test_the_timecode_of_the_video_tells_when_it_begins(tmp_path):
+    """13:23:32:06 at 25 frames a second is 1.99 s after the table's first row, at 13:23:30.25."""
+    video = write_take_video(tmp_path / "take.mov", [np.zeros((32, 32, 3), np.uint8)] * 3, "13:23:32:06")
+    options = ArkitOptions(captured=captured(tmp_path / "captured", begins=1.99), video=video)
+    report = import_arkit_take(write_table(tmp_path / "take.csv"), tmp_path / "person", options)
+    assert "by the video's timecode (it begins +1.990 s from the table's first row)" in report.notes[0]
+    for _, frame, face in expected(load_dataset(tmp_path / "person"), 1.99):
+        np.testing.assert_allclose(frame.expression[:52], face, atol=5e-3)
+
+
+@pytest.mark.slow
+def test_a_take_whose_video_is_captured(shared, tmp_path):
+    """The table follows the video's own face; its clock is 80 ms off the video's timecode."""
+    networks()
+    clip = read_video(shared / "data" / "clips" / "obama_450.mp4", 80)
+    video = write_take_video(tmp_path / "take" / "Slate_1_me.mov", clip, "13:23:30:15")  # 0.35 s after START_S
+    settings = CaptureOptions(size=128, weights=shared / "models")
+    capture(video, tmp_path / "alone", settings)
+    track = read_track(tmp_path / "alone", "all")
+    order = np.argsort(track.times)
+    columns = [track.expression_names.index(name) if name in track.expression_names else 0 for name in OURS]
+    scores = track.expressions[order][:, columns]
+
+    def faces(times):
+        return np.stack([np.interp(times - 0.43, track.times[order], column) for column in scores.T], axis=1)
+
+    write_table(tmp_path / "take" / "Slate_1_me.csv", seconds=4.5, faces=faces)
+    report = import_arkit_take(tmp_path / "take", tmp_path / "person", ArkitOptions(capture=settings))
+    assert re.search("timecode .it begins .0.350 s .* shifted by (75|83) ms", report.notes[0])
+    person, alone = load_dataset(tmp_path / "person"), load_dataset(tmp_path / "alone")
+    assert np.array_equal(person.train.source_frames, alone.train.source_frames)
+    jaw, mine = person.expression_names.index("jawOpen"), alone.expression_names.index("jawOpen")
+    assert np.corrcoef(person.train.expressions[:, jaw], alone.train.expressions[:, mine])[0, 1] > 0.95
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "person", "take"]
+
+
+def test_a_kept_capture_is_taken_up_only_for_the_same_video_and_wishes(tmp_path, monkeypatch):
+    """Matching failed at first: the second try, with --sync, needs no new capture; another focal length does."""
+    captures = []
+
+    def fake(video, folder, options, progress):
+        captures.append(options.focal_px)
+        captured(folder)
+        record = {"source": {"sha256": sha256_of(video)}, "options": {"focal_px": options.focal_px}, "frames": {}}
+        (folder / "capture.json").write_text(json.dumps(record))
+
+    monkeypatch.setattr("nerface.capture.capture", fake)
+    write_table(tmp_path / "take" / "take.csv")
+    write_take_video(tmp_path / "take" / "take.mov", [np.zeros((32, 32, 3), np.uint8)] * 3, "13:23:30:15")
+    with pytest.raises(UserError, match="does not move as the face of the video does"):
+        import_arkit_take(tmp_path / "take", tmp_path / "person", ArkitOptions(sync=5.0))
+    other = ArkitOptions(sync=5.0, capture=CaptureOptions(focal_px=700.0))
+    with pytest.raises(UserError, match="does not move as the face of the video does"):
+        import_arkit_take(tmp_path / "take", tmp_path / "person", other)
+    report = import_arkit_take(tmp_path / "take", tmp_path / "person", replace(other, sync=2.0))
+    assert captures == [None, 700.0]
+    assert sum(report.counts.values()) == 60
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["person", "take"]
+
+
+def read_video(file, count):
+    with av.open(str(file)) as container:
+        frames = itertools.islice(container.decode(video=0), count)
+        return [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def test_frames_without_a_face_in_the_table_are_left_out(tmp_path):
