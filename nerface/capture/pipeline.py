@@ -106,14 +106,18 @@ def _track(
         progress.say(f"landmarks taken up from {kept}")
         return track
     landmarker = FaceLandmarker(weights.face_landmarker, options.threads, options.device)
-    track = track_face(
-        lambda: source.reader,
-        landmarker,
-        source.reader.info.frames,
-        options.min_face_share,
-        progress,
-        store=TrackStore(kept, key),
-    )
+    try:
+        track = track_face(
+            lambda: source.reader,
+            landmarker,
+            source.reader.info.frames,
+            options.min_face_share,
+            progress,
+            store=TrackStore(kept, key),
+        )
+    except UserError:  # about the video: another try would end the same
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
     save_track(kept / "track.npz", track, key)
     return track
 
