@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from nerface.capture.bundle_geometry import Poses
-from nerface.capture.bundle_inputs import BundleOptions, Observations
+from nerface.capture.bundle_inputs import BundleOptions, Observations, usual_eye_distance
 from nerface.capture.bundle_landmarks import LandmarkSolution, solve_landmarks
 from nerface.capture.bundle_motion import solve_motion
 from nerface.capture.bundle_refit import Refit, refit_shape
@@ -37,7 +37,8 @@ from nerface.types import Intrinsics
 
 DEFAULTS = BundleOptions()
 MEAN_CAMERA_DISTANCE = 0.5  # head units, the seed's scale
-_TORN_OFF = 2.0  # times the landmark error of landmarks alone
+# Landmark errors that tell of spots gone astray: times that of landmarks alone, and share of the eye distance.
+_TORN_TIMES, _TORN_SHARE = 2.0, 0.025
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def solve_bundle(
     except (np.linalg.LinAlgError, UserError):
         return rough
     # Spots that hold on to something else than the head (a hand, the backdrop) would tear the landmarks off the face.
-    return fine if fine.held_out_rms_px <= _TORN_OFF * rough.held_out_rms_px else rough
+    share = _TORN_SHARE * usual_eye_distance(observations.landmarks)
+    return fine if fine.held_out_rms_px <= max(_TORN_TIMES * rough.held_out_rms_px, share) else rough
 
 
 def _check_poses(poses: Poses) -> None:

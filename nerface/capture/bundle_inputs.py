@@ -91,7 +91,7 @@ class BundleOptions:
     depth_half_width_cm: float = 2.5
     depth_sigma_cm: float = 0.1
     habit_sigma_cm: float = 3.0
-    longest_spot: int = 45
+    longest_spot: int = 50
     swaying_scores: int = 3
     smooth_cycles_per_frame: float = 0.2
     shape_steps: int = 12

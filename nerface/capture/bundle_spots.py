@@ -46,7 +46,7 @@ class SpotOptions:
     `skull_mobility_cm`.
     """
 
-    longest: int = 45
+    longest: int = 50
     shortest: int = 5
     surface_sigma_cm: float = 0.5
     skull_sigma_cm: float = 1.5

@@ -23,9 +23,9 @@ from nerface.capture.bundle_track import smoothness_for
 from nerface.capture.canonical import CanonicalFace
 
 _CHUNK_FRAMES = 128
-# Landmarks of a frame err together: 468 of them count for about one, which leaves some 4 degrees of doubt.
-_ERR_TOGETHER = 400.0
-_SMOOTH_TIMES = 30.0  # smoothing of the motion relative to the witness' information
+# Landmarks of a frame err together: 468 of them count for about 19, which leaves a degree of doubt beyond the bias.
+_ERR_TOGETHER = 25.0
+_SMOOTH_TIMES = 4.0  # smoothing of the motion relative to the witness' information
 # How far the witness' error may grow with the head's turn (radians a radian, cm a radian, log depth a radian) and with
 # a unit of the strongest reduced scores.
 _TURN_BIAS, _SCORE_BIAS = (0.3, 0.3, 0.3, 3.0, 3.0, 0.1), (0.05, 0.05, 0.05, 0.3, 0.3, 0.01)

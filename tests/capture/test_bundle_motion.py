@@ -126,8 +126,8 @@ def test_spots_mend_what_landmarks_under_report() -> None:
     helped = solve(replace(observations, skin=skin_of(places)))
     assert alone.spots == 0
     assert helped.spots > 0
-    assert rotation_error(alone, poses.rotation).mean() > 1.5
-    assert rotation_error(helped, poses.rotation).mean() < 0.4
+    assert rotation_error(alone, poses.rotation).mean() > 2
+    assert rotation_error(helped, poses.rotation).mean() < 0.5
     # Landmarks that stand beside the true face are still explained.
     assert helped.held_out_rms_px < 1.5
 
@@ -139,7 +139,7 @@ def test_spots_on_the_backdrop_and_wandering_ones_are_not_believed() -> None:
     places[:9] = places[:9, :1]  # still
     places[9:15] += np.cumsum(1.5 * rng.normal(size=(6, FRAMES, 2)), axis=1)
     helped = solve(replace(observations, skin=skin_of(places)))
-    assert rotation_error(helped, poses.rotation).mean() < 0.6
+    assert rotation_error(helped, poses.rotation).mean() < 0.8
 
 
 def test_spots_that_hold_on_to_something_else_are_left_alone() -> None:
