@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from nerface.precision import full_precision
 from nerface.types import Camera, Intrinsics
 
 
@@ -29,7 +30,8 @@ def to_head_space(
     directions: Float[Tensor, "pixels 3"], camera_to_head: Float[Tensor, "*pixels 4 4"]
 ) -> tuple[Float[Tensor, "pixels 3"], Float[Tensor, "pixels 3"]]:
     """Origins and directions in head space, for one pose [4, 4] or one per pixel [P, 4, 4]."""
-    rotated = (camera_to_head[..., :3, :3] @ directions[..., None])[..., 0]
+    with full_precision(directions.device):
+        rotated = (camera_to_head[..., :3, :3] @ directions[..., None])[..., 0]
     return camera_to_head[..., :3, 3].expand_as(rotated), rotated
 
 

@@ -47,7 +47,8 @@ class TrainingConfig:
     `learning_rate` falling by `decay_factor` every `decay_steps`. Added to the loss are `latent_penalty` times the norm
     of each latent code in use (`latent_penalty_form` "squared": its square, the paper's weight decay); with a learned
     background, `background_penalty` times its squared error where rays reach it; and, where the dataset has person
-    masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: it keeps density off the
+    masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: None: 0.02 for datasets
+    whose poses were tracked, 0 for others; it keeps density off the
     backdrop). From step `corrections_start` on, corrections of poses and gains of colour learn by about
     `pose_learning_rate` and `colour_learning_rate` a visit of their frame, in units of usual errors
     (`nerface.training.corrections`: a degree, 4 mm; 2 %); `pose_penalty` and `colour_penalty` weigh their squares in
@@ -66,13 +67,13 @@ class TrainingConfig:
     latent_penalty: float = 0.005
     latent_penalty_form: str = "norm"
     background_penalty: float = 0.0
-    mask_penalty: float = 0.0
+    mask_penalty: float | None = None
     corrections_start: int = 300
     pose_learning_rate: float = 0.1
     pose_penalty: float = 1e-5
     drift_period: float = 8.0
     colour_learning_rate: float = 0.1
-    colour_penalty: float = 1e-5
+    colour_penalty: float = 1e-4
     inside_weight: float = 0.9
     inside_share: float | None = None
     log_every: int = 100

@@ -43,7 +43,7 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     Raises `UserError` at once where `path` exists and is not empty.
     """
     path = Path(path)
-    refuse_existing(path)
+    refuse_irreplaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -61,6 +61,8 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
 def refuse_existing(folder: Path | str) -> None:
     """Raise `UserError` where `folder` is a file, has something in it, or cannot be made."""
     folder = Path(folder)
+    if folder.name in ("", ".."):
+        raise UserError(f"{folder} is no name for a new folder: name one that does not exist yet")
     if folder.is_file():
         raise UserError(f"{folder} is a file, not a folder: choose another output folder")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -70,6 +72,17 @@ def refuse_existing(folder: Path | str) -> None:
         raise UserError(f"{folder} cannot be written: no permission to write in {nearest}")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} already holds something and nothing is overwritten: choose a new folder")
+
+
+def refuse_irreplaceable(folder: Path | str) -> None:
+    """Raise `UserError` where no finished folder can take the place of `folder`; errors of `refuse_existing` too."""
+    refuse_existing(folder)
+    folder = Path(folder)
+    if folder.is_symlink() or folder.is_mount():
+        kind = "a link" if folder.is_symlink() else "a mounted disk"
+        raise UserError(f"{folder} is {kind}, which cannot be replaced by a finished folder: name one inside it")
+    if folder.exists() and not os.access(folder.absolute().parent, os.W_OK | os.X_OK):
+        raise UserError(f"{folder} cannot be replaced by a finished folder: no permission to write beside it")
 
 
 def write_json(path: Path | str, value: Any, indent: int | None = 2) -> None:

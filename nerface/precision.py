@@ -20,6 +20,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)
 
 
+def full_precision(device: torch.device) -> torch.autocast:
+    """The context in which geometry is computed: bf16 has 8 bits, which is pixels of error in a ray."""
+    return torch.autocast(device.type, enabled=False)
+
+
 def pick_device(name: str | None) -> torch.device:
     """`name` as a device; None or "auto" takes CUDA where there is one, else the CPU.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nerface.cameras import to_head_space
 from nerface.errors import UserError
+from nerface.fields.pose_correction import corrected
 from nerface.precision import PRECISIONS, autocast, pick_device
 
 
@@ -38,3 +40,13 @@ def test_the_device_is_named_or_found(monkeypatch):
         pick_device("cuda")
     with pytest.raises(UserError, match="gpu"):
         pick_device("gpu")
+
+
+def test_geometry_stays_exact_where_networks_run_in_bf16():
+    torch.manual_seed(0)
+    directions, pose = torch.randn(50, 3), torch.eye(4) + 0.1 * torch.randn(4, 4)
+    poses, twists = pose.expand(3, 4, 4), 0.01 * torch.randn(3, 6)
+    rays, moved = to_head_space(directions, pose), corrected(poses, twists)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert all(torch.equal(one, other) for one, other in zip(to_head_space(directions, pose), rays))
+        assert torch.equal(corrected(poses, twists), moved)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nerface.capture.advice_mask import mask_finding
 from nerface.capture.advice_moves import move_findings
 from nerface.capture.advice_words import GREEN, LEVELS, RED, YELLOW, Finding, counted, graded, listed
 from nerface.capture.page_evidence import Evidence, Unused
@@ -30,6 +31,8 @@ CUT_HAIR_SHARE = 0.1  # of the frames
 PICTURE_EDGE = 0.004  # of the height: a head box this near to the upper edge is cut by it
 EXPOSURE_SPAN = (1.12, 2.0)  # gain, 95th over 5th percentile: 12 % is 1 dB; one stop clips highlights for good
 TINT_SPAN = 1.08  # the same of red over blue: seen by eye as a change of colour
+FOCAL_ERROR = 0.03  # of the eye distance: no face fits as badly as one behind a focal length far off
+LYING_DEG = 45.0  # median roll of the head
 PLATE_SEEN = 0.15  # of the picture: less and the backdrop is mostly invented
 MAX_LISTED = 3
 
@@ -57,6 +60,9 @@ class Verdict:
 def judge(evidence: Evidence) -> list[Finding]:
     """Everything the figures of a capture say, the worst first; what an older capture did not measure is left out."""
     checks: tuple[Callable[[Evidence], Finding | None], ...] = (
+        _focal,
+        _lying,
+        mask_finding,
         _still,
         _length,
         _unused,
@@ -94,6 +100,27 @@ def report_lines(findings: Sequence[Finding]) -> list[str]:
         f"{light.level}: {light.sentence}",
         *(finding.line() for finding in findings if finding.level != GREEN),
     ]
+
+
+def _focal(evidence: Evidence) -> Finding | None:
+    """A stated focal length in the wrong unit: nothing fits."""
+    if evidence.get("camera", "focal_assumed") is not False or evidence.error_share is None:
+        return None
+    if evidence.error_share[0] <= FOCAL_ERROR:
+        return None
+    focal = evidence.number("camera", "focal_px")
+    stated = "the stated focal length" if focal is None else f"the stated focal length of {focal:.0f} px"
+    what = f"With {stated} the face does not fit ({100 * evidence.error_share[0]:.0f} % of the eye distance)"
+    return Finding(RED, "the focal length", what, "check the stated focal length: it is in pixels of the video, not millimetres")
+
+
+def _lying(evidence: Evidence) -> Finding | None:
+    roll = float(np.median(np.abs(evidence.frames.angles[:, 2])))  # of both signs around half a turn
+    if roll <= LYING_DEG:
+        return None
+    advice = "rotate the video upright first (ffmpeg -vf transpose, or your phone's editor)"
+    posture = "lies on its side" if roll < 180 - LYING_DEG else "is upside down"
+    return Finding(RED, "a head that is not upright", f"The head {posture} (rolled by {roll:.0f}°)", advice)
 
 
 def _still(evidence: Evidence) -> Finding | None:
@@ -136,8 +163,10 @@ def _error(evidence: Evidence) -> Finding | None:
     if evidence.error_share is None:
         return None
     share, held_out = evidence.error_share
-    kind = "on frames kept out of the solve" if held_out else "over all frames"
-    what = f"Reprojection error {100 * share:.1f} % of the eye distance {kind} (good to {100 * ERROR_SHARE[0]:.1f} %)"
+    over_all = evidence.number("reprojection_error", "share_of_eye_distance")
+    shares = f"{100 * (over_all if held_out and over_all is not None else share):.1f} % of the eye distance"
+    shares += f", {100 * share:.1f} % on frames left out of the solve" if held_out else ""
+    what = f"Reprojection error {shares} (good to {100 * ERROR_SHARE[0]:.1f} %)"
     advice = "hold the phone level and still, light the face evenly, and keep hands and hair away from it"
     level = graded(share, ERROR_SHARE)
     return Finding(level, "a badly fitting face", what, "" if level == GREEN else advice)
@@ -230,7 +259,7 @@ def _remarks(evidence: Evidence) -> list[Finding]:
     """What is no fault, but to be known."""
     found = []
     if evidence.get("camera", "focal_assumed") is True:
-        advice = "state it (--focal) where you know it"
+        advice = "state the focal length (--focal) where you know it"
         found.append(Finding(GREEN, "focal length", "The focal length is assumed: nobody stated it", advice))
     return [*found, *(Finding(GREEN, "the video", note) for note in evidence.notes)]
 

@@ -32,14 +32,13 @@ PERCENTILES = (2.0, 98.0)
 
 @dataclass(frozen=True)
 class Turn:
-    """One frame's `rotation` [3] (rotation vector, rad) from the reference, fit error in px, share of points off it.
+    """One frame's `rotation` [3] (rotation vector, rad) from the reference, and the fit error in px.
 
     The axes are the camera's x right, y down, z forward. NaN where it could not be measured.
     """
 
     rotation: Float[np.ndarray, " 3"]
     error_px: float
-    off_share: float
 
     @property
     def known(self) -> bool:
@@ -47,7 +46,7 @@ class Turn:
         return bool(np.isfinite(self.rotation).all())
 
 
-UNKNOWN_TURN = Turn(np.full(3, np.nan), float("nan"), float("nan"))
+UNKNOWN_TURN = Turn(np.full(3, np.nan), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -125,22 +124,22 @@ def motion_over_time(turns: dict[int, Turn], frames: int, camera: Intrinsics) ->
 
 
 def steadied_poses(
-    camera_to_head: Float[np.ndarray, "frames 4 4"], motion: CameraMotion
+    camera_to_head: Float[np.ndarray, "frames 4 4"], rotation: Float[np.ndarray, "frames 3"]
 ) -> Float[np.ndarray, "frames 4 4"]:
-    """Poses (OpenGL cameras) of the pictures after `put_back`: the camera turned back to the reference."""
+    """Poses (OpenGL cameras) of the pictures after `put_back` by `rotation`: cameras turned back to the reference."""
     flip = np.diag([1.0, -1.0, -1.0])
     result = np.array(camera_to_head, dtype=np.float64)
-    for frame, vector in enumerate(motion.rotation):
+    for frame, vector in enumerate(rotation):
         # A direction d of the frame is R^T d in the steadied camera, so that camera's axes are the frame's times R.
         result[frame, :3, :3] = result[frame, :3, :3] @ (flip @ _matrix(vector) @ flip)
     return result
 
 
 def steadied_points(
-    points: Float[np.ndarray, "frames points 2"], motion: CameraMotion
+    points: Float[np.ndarray, "frames points 2"], rotation: Float[np.ndarray, "frames 3"], camera: Intrinsics
 ) -> Float[np.ndarray, "frames points 2"]:
-    """Where points (u, v) of the pictures lie after `put_back`."""
-    moved = [_mapped(frame, homography(turn, motion.camera, back=True)) for frame, turn in zip(points, motion.rotation)]
+    """Where points (u, v) of the pictures lie after `put_back` by `rotation`."""
+    moved = [_mapped(frame, homography(turn, camera, back=True)) for frame, turn in zip(points, rotation)]
     return np.stack(moved) if moved else np.asarray(points, dtype=np.float64)
 
 
@@ -258,7 +257,7 @@ class BackdropFollower:
         error = float(np.sqrt((size[~off] ** 2).mean())) if (~off).any() else float("inf")
         if (~off).sum() < LEAST_POINTS or error > ROUGHEST_PX:
             return UNKNOWN_TURN
-        return Turn(rotation, error, float(off.mean()))
+        return Turn(rotation, error)
 
     def _predicted(self, rotation: Float[np.ndarray, " 3"]) -> Float[np.ndarray, "points 2"]:
         points = self._points.astype(np.float64) / self._scale

@@ -70,6 +70,7 @@ class Clip:
             train=self.places[row].split == "train",
             alpha=None if frame.alpha is None else crop.apply(frame.alpha),
             face=(float(middle[0]), float(middle[1])),
+            segment=int(self.track.segment[self.solved.numbers[row]]),
         )
 
     def rows(self, split: str) -> list[int]:

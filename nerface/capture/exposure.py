@@ -9,6 +9,7 @@ left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +25,7 @@ INLIER_SPREADS = 3.0
 NOISE_FLOOR = 5e-4  # relative: what rounding to 8 bits and coding leave of a mean over some hundred cells
 PATCH_CELLS = 8  # errors are judged by patches of so many cells a side
 ROUNDS = 5
+ANYTHING = 1e4  # variance of a level of which nothing is known yet
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,11 @@ def balance(
     return reference, known, gains
 
 
-def exposure_over_time(measured: list[Gain]) -> Exposure:
+def exposure_over_time(measured: list[Gain], segments: Sequence[int] | None = None) -> Exposure:
     """Gains of all frames in temporal order: smoothed only as far as their noise asks, interpolated where missing.
+
+    Nothing is smoothed or interpolated across a change of `segments` (one number a frame; None: one for all). A segment
+    without any measurement keeps the gain of the one before it.
 
     A local-level model (a random walk seen with noise) through a Kalman filter and the Rauch-Tung-Striebel smoother.
     The walk's variance comes from the clip: what the differences between frames show beyond the errors of measurement.
@@ -150,21 +155,31 @@ def exposure_over_time(measured: list[Gain]) -> Exposure:
         return Exposure(np.ones_like(values), known, np.where(known, errors, np.nan))
     logs = np.log(np.where(known[:, None], values, 1.0))
     noise = np.where(known, errors, 1.0) ** 2
-    smooth = np.stack([_smoothed(logs[:, channel], noise, known) for channel in range(3)], axis=1)
+    numbers = np.zeros(len(measured), int) if segments is None else np.asarray(segments)
+    starts = np.append(True, np.diff(numbers) != 0)
+    smooth = np.stack([_smoothed(logs[:, channel], noise, known, starts) for channel in range(3)], axis=1)
     return Exposure(np.exp(smooth), known, np.where(known, errors, np.nan))
 
 
 def _smoothed(
-    logs: Float[np.ndarray, " frames"], noise: Float[np.ndarray, " frames"], known: Bool[np.ndarray, " frames"]
+    logs: Float[np.ndarray, " frames"],
+    noise: Float[np.ndarray, " frames"],
+    known: Bool[np.ndarray, " frames"],
+    starts: Bool[np.ndarray, " frames"],
 ) -> Float[np.ndarray, " frames"]:
-    """Local-level smoother of one channel (Durbin and Koopman, Time Series Analysis by State Space Methods, ch. 2)."""
-    both = known[1:] & known[:-1]
+    """Local-level smoother of one channel (Durbin and Koopman, Time Series Analysis by State Space Methods, ch. 2).
+
+    It begins anew at `starts`; the walk's variance is that of all segments together.
+    """
+    both = known[1:] & known[:-1] & ~starts[1:]
     steps = np.diff(logs)[both] ** 2 - (noise[1:] + noise[:-1])[both]
     walk = max(float(steps.mean()) if len(steps) else 0.0, 1e-9)
     count = len(logs)
     level, variance = np.zeros(count), np.zeros(count)  # after the frame's own measurement
-    now, spread = float(logs[known][0]), 1e4
+    now, spread = float(logs[known][0]), ANYTHING
     for frame in range(count):
+        if starts[frame]:
+            spread = ANYTHING
         if known[frame]:
             share = spread / (spread + noise[frame])
             now += share * (logs[frame] - now)
@@ -172,6 +187,6 @@ def _smoothed(
         level[frame], variance[frame] = now, spread
         spread += walk
     for frame in range(count - 2, -1, -1):
-        share = variance[frame] / (variance[frame] + walk)
+        share = 0.0 if starts[frame + 1] else variance[frame] / (variance[frame] + walk)
         level[frame] += share * (level[frame + 1] - level[frame])
     return level

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from nerface.errors import UserError
 INPUT_PX = 256
 HOLE_SHARE = 0.01  # holes in the person smaller than this share of the image are faults (shirts, reflections)
 NEAR_SHARE = 0.04  # of the picture's side: a piece this near the person is a hand or a lock of hair of theirs
-NEIGHBOUR_WEIGHTS = (0.25, 0.5, 0.25)  # over the frames before, at and after: takes flicker, hardly motion
 REACH = 2  # frames before and after that steady a mask
 SAME_LEVELS = 5.0  # a neighbour counts by exp(-d^2 / (2 * this^2)) for a picture difference of d levels there
 PATCH_PX = 5  # of the 256 px picture: what differences are averaged over
@@ -60,23 +59,6 @@ def enlarged(mask: Float[np.ndarray, "rows columns"], shape: tuple[int, ...]) ->
     return np.asarray(cv2.resize(mask, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def steadied(masks: Iterable[Float[np.ndarray, "height width"]]) -> Iterator[Float[np.ndarray, "height width"]]:
-    """The same masks, each mixed with its neighbours in time (one frame of delay; ends lean on themselves)."""
-    before: np.ndarray | None = None
-    current: np.ndarray | None = None
-    for after in masks:
-        if current is not None:
-            yield _mixed(before if before is not None else current, current, after)
-        before, current = current, after
-    if current is not None:
-        yield _mixed(before if before is not None else current, current, current)
-
-
-def _mixed(before: np.ndarray, current: np.ndarray, after: np.ndarray) -> np.ndarray:
-    first, middle, last = NEIGHBOUR_WEIGHTS
-    return first * before + middle * current + last * after
-
-
 @dataclass
 class _Moment:
     """One frame in the window: what it looks like, its mask, and how alike the earlier ones in the window are."""
@@ -92,7 +74,7 @@ class Steadier:
     Each pixel of a mask is mixed with those of up to `REACH` frames before and after, weighted by how alike the
     pictures are there (a bilateral filter along time, after Tomasi and Manduchi 1998). Against hair of known shape it
     errs like the network alone (0.118 at the edge) where plain mixing of three frames loses (0.121), and it flickers
-    less than that (0.008 instead of 0.011 between frames of `obama_450`).
+    less than that (0.008 instead of 0.011 between frames of `obama_450`). At a cut a new one is to be taken.
     """
 
     def __init__(self) -> None:

@@ -210,7 +210,7 @@ def _backdrop(evidence: Evidence) -> list[Markup] | None:
     plate = plate_picture(evidence)
     if plate is not None:
         seen = evidence.number("plate", "seen_share")
-        share = f" {100 * seen:.0f} % of it was seen." if seen is not None else ""
+        share = f" Seen in {100 * seen:.0f} % of the picture." if seen is not None else ""
         caption = f"The backdrop without the person.{share} Striped: never seen, the colour is made up."
         figures.append(_figure(data_uri(plate, PLATE_PX, PLATE_QUALITY), "The background plate", caption, "wide"))
     for row, when in _matte_rows(evidence):

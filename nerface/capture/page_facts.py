@@ -22,7 +22,12 @@ def tiles(evidence: Evidence) -> Markup:
         ("of video", f"{evidence.seconds:.0f} s"),
     ]
     if evidence.error_share is not None:
-        found.append(("reprojection error, of the eye distance", f"{100 * evidence.error_share[0]:.1f} %"))
+        share, held_out = evidence.error_share
+        over_all = evidence.number("reprojection_error", "share_of_eye_distance")
+        if over_all is not None:
+            found.append(("reprojection error, of the eye distance", f"{100 * over_all:.1f} %"))
+        if held_out:
+            found.append(("the same on frames left out of the solve", f"{100 * share:.1f} %"))
     yaw, pitch = (np.ptp(frames.turns[:, axis]) for axis in (0, 1))
     found.append(("range of yaw and pitch", f"{yaw:.0f}° × {pitch:.0f}°"))
     seconds = _seconds(evidence)
@@ -55,7 +60,10 @@ def _video(evidence: Evidence) -> Pairs:
     rotation = evidence.number("source", "rotation")
     if rotation:
         pairs.append(("Rotation tag", f"{rotation:.0f}°"))
-    pairs.append(("Frame rate", f"{digits(evidence.frame_rate)} Hz"))
+    rate = evidence.number("source", "frame_rate")
+    if rate:
+        pairs.append(("Frame rate of the file", f"{digits(rate)} Hz"))
+    pairs.append(("Frame rate of the used frames", f"{digits(evidence.frame_rate)} Hz"))
     pairs.append(("Frames", f"{evidence.decoded}"))
     colour = evidence.text("source", "colour")
     if colour:
@@ -81,7 +89,7 @@ def _camera(evidence: Evidence) -> Pairs:
         pairs.append(("Reprojection error", f"{rms:.2f} px"))
     held_out = evidence.number("reprojection_error", "held_out_rms_px")
     if held_out is not None:
-        pairs.append(("on frames left out", f"{held_out:.2f} px"))
+        pairs.append(("on frames left out of the solve", f"{held_out:.2f} px"))
     if eye is not None:
         pairs.append(("Outer eye corners", f"{eye:.0f} px apart"))
     units = evidence.number("camera", "head_units_per_cm")

@@ -23,11 +23,15 @@ from nerface.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Pictures:
-    """What writing the pictures gave besides files: the `scene`, and where heads and `landmarks` are in them (px)."""
+    """What writing the pictures gave besides files: the `scene`, and where in them is what.
+
+    `head_boxes` fractions; `landmarks` as seen and the solved face's vertices as `projected`, px.
+    """
 
     scene: Scene
     head_boxes: Float[np.ndarray, "frames 4"]
     landmarks: Float[np.ndarray, "frames 478 2"]
+    projected: Float[np.ndarray, "frames 468 2"]
 
 
 def look(
@@ -63,13 +67,15 @@ def write_pictures(
 
     progress.start("masks and pictures", len(clip))
     landmarks = clip.landmarks
-    if steady and known.motion.moves:
+    if scene.steadies:
         # Boxes are sought in the pictures as stored, before every frame's motion is known: a first idea of it will do.
-        landmarks = steadied_points(landmarks, known.motion)
+        landmarks = steadied_points(landmarks, known.motion.rotation, clip.camera)
     # The boxes read one mask at a time, so pulling them is what makes the frames stream by.
     boxes = head_boxes(landmarks, masks(), (clip.crop.out_width, clip.crop.out_height))
     found = scene.finish()
     writer.add_plate(found.plate)
-    if found.steadied and known.motion.moves:
-        landmarks = steadied_points(clip.landmarks, found.motion)
-    return Pictures(found, boxes, landmarks)
+    projected = clip.crop.map_points(clip.solved.projected)
+    if found.steadied:
+        landmarks = steadied_points(clip.landmarks, found.applied, clip.camera)
+        projected = steadied_points(projected, found.applied, clip.camera)
+    return Pictures(found, boxes, landmarks, projected)

@@ -26,21 +26,22 @@ from nerface.capture.options import CaptureOptions
 from nerface.capture.overlay import OverlayData, write_overlay
 from nerface.capture.page import write_report
 from nerface.capture.pictures import Pictures, look, write_pictures
-from nerface.capture.plate_photo import read_plate_photo
+from nerface.capture.plate_photo import check_plate_photo, read_plate_photo
 from nerface.capture.report import CaptureReport, Clock, eye_distance
 from nerface.capture.solving import solve_clip
 from nerface.capture.splits import SPLITS, split_frames
 from nerface.capture.track_store import TrackStore, load_track, save_track, track_key
 from nerface.capture.tracking import track_face
-from nerface.capture.video import WORKING_PX, VideoReader
+from nerface.capture.video import WORKING_PX, VideoInfo, VideoReader
 from nerface.capture.writer import CapturedFrames, CapturedScene, DatasetWriter
 from nerface.data.images import read_image
 from nerface.errors import UserError
-from nerface.files import refuse_existing, whole_folder, write_json
+from nerface.files import refuse_irreplaceable, whole_folder, write_json
 from nerface.progress import SILENT, Progress
 from nerface.weights import WeightPaths, find_weights, sha256_of
 
 DEFAULTS = CaptureOptions()
+SANE_FOCAL = (0.4, 8.0)  # over the longer side: 100 to 7 degrees of view
 AXIS_CM = 10.0  # length of the head axes drawn in the overlay
 
 
@@ -54,13 +55,16 @@ def capture(
 
     An interrupted capture keeps what it measured beside `folder` (`.capture-<name>`) and takes it up when run again.
     No network connection is opened once the weights are there. Raises `UserError`: options that make no sense, no such
-    file, not a video, no face or two, too short, a plate of another place, weights not to be had, `folder` not empty,
-    disk full.
+    file, not a video, no face or two, too short, a plate that is missing, broken or of another place, weights not to be
+    had, `folder` not empty, disk full.
     """
     video, folder = Path(video), Path(folder)
     options.check()
-    refuse_existing(folder)
+    refuse_irreplaceable(folder)
     reader = VideoReader(video, max(WORKING_PX, options.size))
+    _check_focal(options.focal_px, reader.info)
+    if options.plate is not None:
+        check_plate_photo(options.plate, (reader.info.width, reader.info.height))
     weights = find_weights(options.weights)
     source, clock = Source(reader, sha256_of(video)), Clock()
     try:
@@ -91,6 +95,15 @@ def capture(
     return report
 
 
+def _check_focal(focal_px: float | None, info: VideoInfo) -> None:
+    longer = max(info.original_size)
+    if focal_px is not None and not SANE_FOCAL[0] <= focal_px / longer <= SANE_FOCAL[1]:
+        raise UserError(
+            f"focal length {focal_px:g}: a video of {longer} px on its longer side has {SANE_FOCAL[0] * longer:.0f} to "
+            f"{SANE_FOCAL[1] * longer:.0f} px; it is counted in pixels of the video, not in millimetres"
+        )
+
+
 def _kept_folder(folder: Path) -> Path:
     return folder.with_name(f".capture-{folder.name}")
 
@@ -100,7 +113,10 @@ def _track(
 ) -> FaceTrack:
     """The track of the clip, from an interrupted run where there is one, or from as far as that came."""
     kept = _kept_folder(folder)
-    key = track_key(source.sha256, sha256_of(weights.face_landmarker), options.min_face_share)
+    info = source.reader.info
+    key = track_key(
+        source.sha256, sha256_of(weights.face_landmarker), (info.width, info.height), options.min_face_share
+    )
     track = load_track(kept / "track.npz", key)
     if track is not None:
         progress.say(f"landmarks taken up from {kept}")
@@ -110,7 +126,7 @@ def _track(
         track = track_face(
             lambda: source.reader,
             landmarker,
-            source.reader.info.frames,
+            info.frames,
             options.min_face_share,
             progress,
             store=TrackStore(kept, key),
@@ -126,7 +142,7 @@ def _solve(source: Source, track: FaceTrack, weights: WeightPaths, options: Capt
     """Camera and poses, and from them how the used frames become pictures."""
     info = source.reader.info
     focal = None if options.focal_px is None else options.focal_px * info.scale
-    solved = solve_clip(track, weights.face_landmarker, focal, info.frame_rate, progress)
+    solved = solve_clip(track, weights.face_landmarker, focal, info.frame_rate, progress, info.focal_px)
     places = split_frames(len(solved), options.test_share, options.seed)
     crop = plan_crop(solved.landmarks, track.size, options.size, options.square)
     return Clip(source, track, solved, places, crop)
@@ -134,9 +150,9 @@ def _solve(source: Source, track: FaceTrack, weights: WeightPaths, options: Capt
 
 def _steadied(clip: Clip, pictures: Pictures) -> Clip:
     """The clip with the poses of its pictures: the camera put back where they were."""
-    if not (pictures.scene.steadied and pictures.scene.motion.moves):
+    if not pictures.scene.steadied:
         return clip
-    poses = steadied_poses(clip.solved.camera_to_head, pictures.scene.motion)
+    poses = steadied_poses(clip.solved.camera_to_head, pictures.scene.applied)
     return replace(clip, solved=replace(clip.solved, camera_to_head=poses))
 
 
@@ -149,10 +165,9 @@ def _write_overlay(partial: Path, ending: str, clip: Clip, pictures: Pictures, p
             yield read_image(partial / f"{place.name}.{ending}")
             progress.advance()
 
-    steadied = pictures.scene.steadied and pictures.scene.motion.moves
     faces = OverlayData(
         landmarks=pictures.landmarks,
-        projected=None if steadied else clip.crop.map_points(clip.solved.projected),
+        projected=pictures.projected,
         camera_to_head=clip.solved.camera_to_head,
         intrinsics=clip.camera,
         head_boxes=pictures.head_boxes,

@@ -29,6 +29,29 @@ class Plate:
         return float(1.0 - self.unseen.mean())
 
 
+class BackgroundMean:
+    """The mean colour of the background, pixel by pixel, over the frames that show it."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._sum = np.zeros((height, width, 3), np.float32)
+        self._count = np.zeros((height, width), np.float32)
+
+    def add(self, image: UInt8[np.ndarray, "height width 3"], shown: Bool[np.ndarray, "height width"]) -> None:
+        """The next frame, which is background where `shown`."""
+        weight = shown.astype(np.uint8)
+        cv2.accumulate(image, self._sum, weight)
+        self._count += weight
+
+    def seen(self, times: int = 1) -> Bool[np.ndarray, "height width"]:
+        """Where at least so many frames show the background."""
+        return np.asarray(self._count >= times)
+
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The mean; black where nothing was seen."""
+        mean = self._sum / np.maximum(self._count, 1)[..., None]
+        return np.asarray(mean.round().clip(0, 255), dtype=np.uint8)
+
+
 class PlateBuilder:
     """Collects background from frames one at a time: a bounded stack for the median, and a mean for rare sights."""
 
@@ -39,8 +62,7 @@ class PlateBuilder:
         self._chosen = {int(number) for number in spread.round()}
         self._images: list[UInt8[np.ndarray, "height width 3"]] = []
         self._masks: list[Bool[np.ndarray, "height width"]] = []
-        self._sum = np.zeros((height, width, 3), np.float32)
-        self._count = np.zeros((height, width), np.float32)
+        self._mean = BackgroundMean(height, width)
         self._added = 0
 
     def add(self, image: UInt8[np.ndarray, "height width 3"], mask: Float[np.ndarray, "height width"]) -> None:
@@ -49,16 +71,14 @@ class PlateBuilder:
         if self._added in self._chosen:
             self._images.append(image.copy())
             self._masks.append(person)
-        background = (~person).astype(np.uint8)
-        cv2.accumulate(image, self._sum, background)
-        self._count += background
+        self._mean.add(image, ~person)
         self._added += 1
 
     def finish(self) -> Plate:
         """Median where the chosen frames see background, else the mean of all that do, else a smooth fill."""
-        plate = (self._sum / np.maximum(self._count, 1)[..., None]).round().clip(0, 255).astype(np.uint8)
+        plate = self._mean.image()
         median_into(plate, self._images, self._masks)
-        unseen = self._count == 0
+        unseen = ~self._mean.seen()
         return Plate(filled(plate, unseen), unseen)
 
 

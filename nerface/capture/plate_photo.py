@@ -37,30 +37,44 @@ class PlatePhoto:
     size: tuple[int, int]
 
 
+def check_plate_photo(path: Path | str, frame_size: tuple[int, int]) -> None:
+    """Raise the `UserError` of `read_plate_photo`, before anything is known of the crop."""
+    _decoded(Path(path), frame_size)
+
+
 def read_plate_photo(path: Path | str, frame_size: tuple[int, int], crop: Crop) -> PlatePhoto:
     """Read a photograph (any format OpenCV reads, its rotation tag applied) for video frames of `frame_size` (W, H).
 
     Raises `UserError`: no such file, not a picture, another shape than the video's.
     """
     path = Path(path)
+    decoded = _decoded(path, frame_size)
+    across, down = crop.out_width / crop.width, crop.out_height / crop.height
+    size = (round(frame_size[0] * across), round(frame_size[1] * down))
+    method = cv2.INTER_AREA if size[0] < decoded.shape[1] else cv2.INTER_CUBIC
+    image = cv2.resize(decoded, size, interpolation=method)
+    corner = (crop.left * across, crop.top * down)
+    return PlatePhoto(path.name, np.asarray(image, np.uint8), corner, (crop.out_width, crop.out_height))
+
+
+def _decoded(path: Path, frame_size: tuple[int, int]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """The photograph at its own size, RGB."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; --plate takes a photograph of the empty scene")
-    data = np.frombuffer(path.read_bytes(), np.uint8)
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+        raise UserError(f"{path}: no such file; --plate-photo takes a photograph of the empty scene")
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):  # no right to read it; more pixels than OpenCV allows
+        decoded = None
     if decoded is None:
-        raise UserError(f"{path} is not a picture that can be read: --plate takes a photograph (PNG or JPEG)")
+        raise UserError(f"{path} is not a picture that can be read: --plate-photo takes a photograph (PNG or JPEG)")
     height, width = decoded.shape[:2]
     if abs(np.log(width / height / (frame_size[0] / frame_size[1]))) > ASPECT_TOLERANCE:
         raise UserError(
             f"{path} is {width}x{height}, the video {frame_size[0]}x{frame_size[1]}: "
             "take the photograph in video mode (or cut it to the video's shape), from the same place"
         )
-    across, down = crop.out_width / crop.width, crop.out_height / crop.height
-    size = (round(frame_size[0] * across), round(frame_size[1] * down))
-    method = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
-    image = cv2.resize(np.ascontiguousarray(decoded[..., ::-1]), size, interpolation=method)
-    corner = (crop.left * across, crop.top * down)
-    return PlatePhoto(path.name, np.asarray(image, np.uint8), corner, (crop.out_width, crop.out_height))
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
 
 
 def plate_from_photo(photo: PlatePhoto, plate: Plate) -> Plate:

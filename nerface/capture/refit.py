@@ -34,10 +34,12 @@ def learned_poses(avatar: Avatar, dataset: Dataset, split: str) -> Float[np.ndar
     the avatar has no corrections or those of another dataset.
     """
     twists = avatar.pose_corrections
+    if "train" not in dataset.splits:
+        raise UserError(f"{dataset.root}: learned poses need the training frames too: load all splits")
     if twists is None or len(twists) != len(dataset.train):
         have = "no corrections of poses" if twists is None else f"{len(twists)} corrected training frames"
         raise UserError(f"the avatar has {have}, {dataset.root} has {len(dataset.train)} training frames")
-    found = smoothed(twists.detach().cpu().double().numpy(), frame_times(dataset.train, dataset.frame_rate))
+    found = smoothed(twists.detach().cpu().double().numpy(), frame_times(dataset))
     if split != "train":
         found = _habit(features(dataset.train), found, features(dataset.splits[split]))
     poses = torch.from_numpy(np.array(dataset.splits[split].camera_to_head))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from nerface.capture.backdrop import Finding, Scene
+from nerface.capture.advice_words import YELLOW, Finding
+from nerface.capture.backdrop import Scene, remark
 from nerface.capture.backdrop_change import UNKNOWN, change_of, change_over_time
-from nerface.capture.camera_motion import BackdropFollower, Turn, motion_over_time, put_back, turned
+from nerface.capture.camera_motion import BackdropFollower, Turn, motion_over_time, put_back, steadied_points, turned
 from nerface.capture.exposure import Gain, divided, exposure_over_time, glance, measure
 from nerface.capture.matte import PersonMatte, Steadier, cleaned, enlarged, squeezed
 from nerface.capture.matte_edge import refined
 from nerface.capture.plain_backdrop import keyed
-from nerface.capture.plate import Plate, filled, person_area
+from nerface.capture.plate import BackgroundMean, Plate, filled, person_area
 from nerface.capture.scene_look import WHITE, KnownScene, SceneFrame
+from nerface.capture.video_colour import ALPHA_BACKDROP
+from nerface.types import Intrinsics
 
 RARE_SIGHTS = 3  # a place that the first look never saw needs as many frames to count as seen
 OTHERS_SHARE = 0.01  # of the picture: pieces of mask that were dropped and are as large are another person
@@ -49,12 +52,15 @@ class ScenePass:
     def __init__(self, scene: KnownScene, matte: PersonMatte, steady: bool = False) -> None:
         """`steady` puts the frames of a camera that moves a little back in place.
 
-        Where that was done (`Scene.steadied`), poses and points need `steadied_poses` and `steadied_points`.
+        Where that was done (`steadies`, `Scene.steadied`), poses and points need `steadied_poses` and `steadied_points`
+        by `Scene.applied`.
         """
         self._scene, self._matte = scene, matte
         self._moving = scene.motion.moves
-        self._steady = steady and self._moving and scene.motion.small
+        self.steadies = steady and self._moving and scene.motion.small
         self._steadier = Steadier()
+        self._segments: list[int] = []
+        self._applied: list[Float[np.ndarray, " 3"]] = []
         self._waiting: deque[_Waiting] = deque()
         self._seen = ~scene.plate.unseen
         self._follower = BackdropFollower(scene.plate.image, self._seen, scene.camera) if self._moving else None
@@ -67,6 +73,9 @@ class ScenePass:
     def pictures(self, frames: Iterable[SceneFrame]) -> Iterator[ScenePicture]:
         """The frames in temporal order, two of them late; memory holds a few frames at a time."""
         for frame in frames:
+            if self._segments and frame.segment != self._segments[-1]:
+                yield from self._rest()
+            self._segments.append(frame.segment)
             if self._scene.kind == "alpha":
                 yield self._cut_out(frame)
                 continue
@@ -74,8 +83,7 @@ class ScenePass:
             mask = self._steadier.add(small, coarse)
             if mask is not None:
                 yield self._picture(mask)
-        for mask in self._steadier.finish():
-            yield self._picture(mask)
+        yield from self._rest()
 
     def finish(self) -> Scene:
         """Plate, exposure, motion and findings."""
@@ -84,17 +92,24 @@ class ScenePass:
         notes: tuple[Finding, ...] = ()
         if frames and self._others / frames >= OTHERS_FRAMES:
             what = f"another person, or what looks like one, is in {self._others} frames"
-            notes = (Finding("yellow", f"{what}; the mask leaves them out", "be alone in the picture"),)
+            notes = (remark(YELLOW, f"{what}; the mask leaves them out", "be alone in the picture"),)
         return Scene(
             kind=scene.kind,
             plate=scene.plate if self._rare is None else self._rare.finish(),
-            exposure=exposure_over_time(self._gains),
+            exposure=exposure_over_time(self._gains, self._segments),
             motion=motion_over_time(turns, frames, scene.camera),
             change=change_over_time(self._changes),
+            applied=np.array(self._applied).reshape(-1, 3),
             own_plate=scene.own_plate,
-            steadied=self._steady,
+            steadied=self.steadies,
             notes=notes,
         )
+
+    def _rest(self) -> Iterator[ScenePicture]:
+        """The waiting frames at the end of a segment; the next is steadied by itself."""
+        for mask in self._steadier.finish():
+            yield self._picture(mask)
+        self._steadier = Steadier()
 
     def _measured(
         self, frame: SceneFrame
@@ -105,7 +120,7 @@ class ScenePass:
         coarse = self._matte.coarse_of(small)
         person = _person(coarse, frame.image.shape)
         seen = glance(frame.image, person)
-        rotation = np.zeros(3)
+        rotation = applied = np.zeros(3)
         if self._follower is not None:
             rough = measure(seen, scene.reference, scene.known)
             turn = self._follower.follow(divided(frame.image, _usable(rough)), person)
@@ -114,12 +129,14 @@ class ScenePass:
             back = put_back(frame.image, rotation, scene.camera)
             hidden = put_back(person.astype(np.uint8) * WHITE, rotation, scene.camera) > 0
             seen = glance(back, hidden)
-            if self._steady:
-                frame = SceneFrame(frame.number, back, frame.train, frame.alpha, frame.face)
-                small, rotation = squeezed(back), np.zeros(3)
+            if self.steadies:
+                applied, rotation = rotation, np.zeros(3)
+                frame = replace(frame, image=back, face=_face_after(frame, applied, scene.camera))
+                small = squeezed(back)
                 coarse = self._matte.coarse_of(small)
         gain = measure(seen, scene.reference, scene.known)
         self._gains.append(gain)
+        self._applied.append(applied)
         self._changes.append(change_of(seen, gain, scene.reference, scene.known))
         self._waiting.append(_Waiting(frame, gain, rotation))
         return frame, small, coarse
@@ -148,35 +165,33 @@ class ScenePass:
         return turned(self._seen.astype(np.uint8) * WHITE, rotation, self._scene.camera) > 250
 
     def _cut_out(self, frame: SceneFrame) -> ScenePicture:
-        """A frame with its own transparency: laid over the plate."""
+        """A frame with its own transparency: the grey that the reader laid it on gives way to the plate."""
         self._gains.append(Gain(np.ones(3), 0.0))
+        self._applied.append(np.zeros(3))
         self._changes.append(UNKNOWN)
         alpha = np.full(frame.image.shape[:2], WHITE, np.uint8) if frame.alpha is None else frame.alpha
         share = (alpha.astype(np.float32) / WHITE)[..., None]
-        image = share * frame.image + (1 - share) * self._scene.plate.image
-        return ScenePicture(frame.number, image.round().astype(np.uint8), share[..., 0])
+        image = frame.image + (1 - share) * (self._scene.plate.image.astype(np.float32) - ALPHA_BACKDROP)
+        return ScenePicture(frame.number, image.round().clip(0, 255).astype(np.uint8), share[..., 0])
 
 
 class _RareSights:
     """Backdrop that the first look never saw: a mean over the frames of the second that do."""
 
     def __init__(self, plate: Plate) -> None:
-        self._plate = plate
-        self._sum = np.zeros((*plate.unseen.shape, 3), np.float32)
-        self._count = np.zeros(plate.unseen.shape, np.float32)
+        self._plate, self._mean = plate, BackgroundMean(*plate.unseen.shape)
 
     def add(self, image: UInt8[np.ndarray, "height width 3"], person: Bool[np.ndarray, "height width"]) -> None:
-        new = (self._plate.unseen & ~person).astype(np.uint8)
+        new = self._plate.unseen & ~person
         if new.any():
-            cv2.accumulate(image, self._sum, new)
-            self._count += new
+            self._mean.add(image, new)
 
     def finish(self) -> Plate:
-        found = self._plate.unseen & (self._count >= RARE_SIGHTS)
+        found = self._mean.seen(RARE_SIGHTS)
         if not found.any():
             return self._plate
         image = self._plate.image.copy()
-        image[found] = (self._sum[found] / self._count[found, None]).round().clip(0, 255).astype(np.uint8)
+        image[found] = self._mean.image()[found]
         unseen = self._plate.unseen & ~found
         return Plate(filled(image, unseen), unseen)
 
@@ -185,6 +200,14 @@ def _person(coarse: Float[np.ndarray, "256 256"], shape: tuple[int, ...]) -> Boo
     """Whoever is in the picture, with a margin, at the picture's size; grown while it is small, which is quick."""
     grown = person_area(coarse).astype(np.uint8)
     return np.asarray(cv2.resize(grown, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _face_after(frame: SceneFrame, rotation: Float[np.ndarray, " 3"], camera: Intrinsics) -> tuple[float, float] | None:
+    """Where the face is once the frame is put back."""
+    if frame.face is None:
+        return None
+    u, v = steadied_points(np.array([[frame.face]]), rotation[None], camera)[0, 0]
+    return float(u), float(v)
 
 
 def _usable(gain: Gain) -> Float[np.ndarray, " 3"]:

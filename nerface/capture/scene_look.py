@@ -37,7 +37,8 @@ class SceneFrame:
     """A used frame as it comes by: `number` in temporal order from 0, the `image` as stored (RGB).
 
     `alpha` [H, W] is the file's own transparency (255 = person), None where it has none. `train` frames may enter the
-    plate. `face` is a point (u, v) px on the face: which of several people is meant.
+    plate. `face` is a point (u, v) px on the face: which of several people is meant. `segment` rises at a
+    cut, jump or gap: nothing is smoothed across.
     """
 
     number: int
@@ -45,6 +46,7 @@ class SceneFrame:
     train: bool = True
     alpha: UInt8[np.ndarray, "height width"] | None = None
     face: tuple[float, float] | None = None
+    segment: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,6 @@ class SceneLook:
         self._images: list[np.ndarray] = []
         self._hidden: list[np.ndarray] = []
         self._cut_out = 0
-
-    @property
-    def last(self) -> int:
-        """Number of the last frame wanted: none after it need be decoded."""
-        return max(self._wanted, default=-1)
 
     def wants(self, number: int) -> bool:
         """Whether frame `number` is one to `add`."""

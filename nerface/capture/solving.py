@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,15 +63,23 @@ class SolvedClip:
 
 
 def solve_clip(
-    track: FaceTrack, task_file: Path, focal_px: float | None, frame_rate: float, progress: Progress = SILENT
+    track: FaceTrack,
+    task_file: Path,
+    focal_px: float | None,
+    frame_rate: float,
+    progress: Progress = SILENT,
+    focal_guess_px: float | None = None,
 ) -> SolvedClip:
     """Choose the frames to use and solve camera and head poses for them.
 
     Frames without a face, repeated ones, and ones whose landmarks do not fit the solved head are dropped and listed.
-    `focal_px` is the stated focal length, `frame_rate` that of the video. Raises `UserError` where fewer than 10 frames
-    remain or the solution does not hold.
+    `focal_px` is the stated focal length, `focal_guess_px` what the file tells of it (a prior), `frame_rate` that of
+    the video. Raises `UserError` where fewer than 10 frames remain or the solution does not hold.
     """
     usable = track.usable & track.found
+    options = BundleOptions(focal_px=focal_px)
+    if focal_guess_px is not None:
+        options = replace(options, focal_prior_ratio=focal_guess_px / max(track.size))
     _check_enough(int(usable.sum()), track)
     bundle = solve_bundle(
         Observations(
@@ -86,7 +94,7 @@ def solve_clip(
             numbers=np.flatnonzero(usable),
         ),
         read_canonical_face(task_file),
-        BundleOptions(focal_px=focal_px),
+        options,
         progress,
     )
     good = _fits(bundle, eye_distance(track.landmarks[usable, :, :2]))

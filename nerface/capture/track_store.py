@@ -27,9 +27,11 @@ from nerface.files import whole_file
 VERSION = 3  # raised when tracking changes what it gives
 
 
-def track_key(source_sha256: str, weights_sha256: str, min_share: float, crops: int = CROPS) -> str:
-    """A name for everything a track depends on."""
-    parts = json.dumps([VERSION, source_sha256, weights_sha256, min_share, crops])
+def track_key(
+    source_sha256: str, weights_sha256: str, size: tuple[int, int], min_share: float, crops: int = CROPS
+) -> str:
+    """A name for everything a track depends on; `size` is that of the frames as they are worked on."""
+    parts = json.dumps([VERSION, source_sha256, weights_sha256, size, min_share, crops])
     return hashlib.sha256(parts.encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ from nerface.capture.tracking_crops import CROPS
 from nerface.capture.tracking_measure import Measured, Plan, measure_frames
 from nerface.capture.tracking_reasons import MIN_FRAMES, check_chain, check_measured, reasons_of
 from nerface.capture.tracking_segments import segments_of, steady_regions
+from nerface.capture.tracking_upright import check_upright
 from nerface.capture.video import VideoFrame, repeated_frames
 from nerface.progress import SILENT, Progress
 
@@ -44,9 +45,10 @@ def track_face(
     face, `crops` (1, or 3 and more) the number of crops averaged in each frame; more are steadier and slower. With a
     `store`, what is done is noted every few hundred frames and taken up from there by the next call, to the same
     result. Raises `UserError` where the clip is shorter than 10 frames, a still picture, shows no face, shows it too
-    rarely, or shows two faces throughout.
+    rarely, stands on its head, or shows two faces throughout.
     """
     chain = _first_pass(frames, landmarker, expected, progress, store)
+    check_upright(frames(), landmarker, chain)
     check_chain(chain, min_share)
     repeated = repeated_frames(np.array(chain.differences))
     segment = segments_of(chain, repeated)

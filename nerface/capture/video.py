@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from nerface.capture.video_colour import Colour, Converter, colour_of, on_backdrop, premultiplied
 from nerface.capture.video_file import Damage, open_video, sound_frames, video_stream
+from nerface.capture.video_gaps import missing_frames
 from nerface.capture.video_geometry import Placement, pixel_aspect, placement
 from nerface.capture.video_metadata import focal_length_px, lens_name, quicktime_tags
 from nerface.capture.video_repeats import PADDED_FRAMES, PADDED_SHARE, SAME_LEVELS, repeated_frames, thumbnail
@@ -109,8 +110,8 @@ class VideoReader:
 
     `longest` bounds the longer side of the frames in px. Raises `UserError` where the file is missing, no video, or has
     no first frame that can be decoded; reading raises it where the file ends before what it announces, changes its
-    picture's shape, or is damaged in more than a quarter of its frames. Frames lost to less damage are left out: time
-    stamps keep the gap, numbers do not.
+    picture's shape, or is damaged in more than a quarter of its frames or lacks them. Frames lost to less damage are left out:
+    time stamps keep the gap, numbers do not.
     """
 
     def __init__(self, path: Path | str, longest: int = WORKING_PX) -> None:
@@ -132,6 +133,7 @@ class VideoReader:
         damage = self.damage = Damage()
         convert = Converter(self._plan.colour, self._plan.placement.inner)
         count, start, last = 0, None, -math.inf
+        times = []
         with closing(open_video(self.path)) as container:
             stream = video_stream(container, self.path)
             for decoded in sound_frames(container, stream, self.path, damage):
@@ -144,8 +146,10 @@ class VideoReader:
                 if time <= last:  # a broken or missing stamp: keep time moving
                     time = last + 1 / self.info.frame_rate
                 last = time
+                times.append(time)
                 yield self._frame(convert, decoded, count, time)
                 count += 1
+        damage.missing = max(0, missing_frames(times) - damage.lost - damage.empty)
         self._check_end(count, damage)
 
     def _frame(self, convert: Converter, decoded: av.VideoFrame, count: int, time: float) -> VideoFrame:
@@ -172,7 +176,16 @@ class VideoReader:
         frames = self.info.frames
         seen = count + damage.lost + damage.empty
         if self.info.announced and seen < TRUNCATED_SHARE * frames:
-            raise UserError(f"{self.path} is cut off: it announces {frames} frames and gives {count}; copy it again")
+            if damage.missing > MAX_LOST_SHARE * frames:
+                raise UserError(
+                    f"{self.path}: {damage.missing} of its {frames} frames are missing or empty; copy it again, or "
+                    "convert it first"
+                )
+            if seen + damage.missing < TRUNCATED_SHARE * frames:
+                also = f" ({damage.missing} more are missing or empty)" if damage.missing else ""
+                raise UserError(
+                    f"{self.path} is cut off: it announces {frames} frames and gives {count}{also}; copy it again"
+                )
         if damage.lost > MAX_LOST_SHARE * seen:
             self._refuse_damaged(damage, seen)
 
@@ -264,7 +277,7 @@ def _picture_notes(first: av.VideoFrame, colour: Colour, multiplied: bool | None
         notes.append(f"{colour.name}: converted to the colours of ordinary video")
     if multiplied is not None:
         kind = "multiplied by it" if multiplied else "not multiplied by it"
-        notes.append(f"has an alpha channel (colours {kind}): laid on plain grey")
+        notes.append(f"has an alpha channel (colours {kind}): the person stands on white")
     if first.interlaced_frame:
         notes.append("interlaced: moving edges are combed; deinterlace it first for a sharper avatar")
     return notes

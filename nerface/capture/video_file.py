@@ -31,10 +31,12 @@ LEANING_FRAMES = 8
 
 @dataclass
 class Damage:
-    """What one reading of a video found: frames that were `lost`, `empty` packets, a change of picture size."""
+    """What one reading of a video found: frames that were `lost`, `empty` packets, frames `missing` from gaps in the
+    time stamps, a change of picture size."""
 
     lost: int = 0
     empty: int = 0
+    missing: int = 0
     resized: int = 0
 
     def notes(self) -> tuple[str, ...]:
@@ -44,6 +46,9 @@ class Damage:
             lines.append(f"{self.lost} damaged frames left out")
         if self.empty:
             lines.append(f"{self.empty} frames of the file are empty")
+        if self.missing:
+            are = "frame is" if self.missing == 1 else "frames are"
+            lines.append(f"{self.missing} {are} missing (gaps in the time stamps)")
         if self.resized:
             lines.append(f"{self.resized} frames have another size than the first and were scaled to it")
         return tuple(lines)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from nerface.data.dataset import SPLITS, load_dataset
+from nerface.data.order import temporal_numbers
 from nerface.data.seed_layout import SplitTable, read_expression_names, read_index_map, read_intrinsics, read_split
 from nerface.driving.channels import channel_map
 from nerface.driving.conventions import Convention, convention_of, in_convention
@@ -164,11 +165,4 @@ def _joined(folder: Path, tables: Mapping[str, SplitTable]) -> Track:
 
 def _order(folder: Path, split: str, table: SplitTable) -> Int[np.ndarray, " frames"]:
     """When each frame was taken: its number in the video, for the seed's shuffled train split by its index map."""
-    if (table.source_frames >= 0).all():
-        return table.source_frames
-    order = np.full(len(table), -1, dtype=np.int64)
-    index_map = read_index_map(folder) if split == "train" else None
-    if index_map is not None:
-        known = index_map[(index_map[:, 1] >= 0) & (index_map[:, 1] < len(table))]
-        order[known[:, 1]] = known[:, 0]
-    return order
+    return temporal_numbers(table.source_frames, read_index_map(folder) if split == "train" else None)

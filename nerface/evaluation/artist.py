@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from nerface.types import Camera, Condition, Frame, Rendering
 
 PLATES = ("auto", "dataset", "avatar")
 POSES = ("captured", "learned", "refined")
+EXPOSURES = ("neutral", "captured")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Manner:
     plate: str
     precision: str
     poses: str = "captured"
+    exposure: str = "neutral"
 
 
 class Artist:
@@ -52,6 +54,7 @@ class Artist:
         self.avatar, self.intrinsics, self.manner = avatar, dataset.intrinsics, manner
         self.codes = LatentCodes(manner.latent, avatar, dataset, split)
         self.background = plate_for(avatar, dataset, manner.plate)
+        self.gains = torch.from_numpy(np.array(dataset.splits[split].exposures)).to(avatar.device)
         self.poses = torch.from_numpy(np.array(dataset.splits[split].camera_to_head))
         corrections = avatar.pose_corrections
         if manner.poses == "learned":
@@ -68,7 +71,9 @@ class Artist:
         training = self.avatar.training
         self.avatar.eval()
         if self.manner.poses == "refined":
-            camera = Camera(self.intrinsics, refined_pose(self.avatar, camera, condition, frame, precision))
+            gains = self.gains[index]
+            pose = refined_pose(self.avatar, camera, condition, frame, precision, gains)
+            camera = Camera(self.intrinsics, pose)
         start = time.perf_counter()
         try:
             rendering, picture = draw_view(self.avatar, camera, condition, precision)
@@ -76,6 +81,9 @@ class Artist:
             raise UserError(f"frame {frame.name}: {error}") from None
         finally:
             self.avatar.train(training)
+        if self.manner.exposure == "captured":
+            rendering = replace(rendering, colour=rendering.colour * self.gains[index])
+            picture = (rendering.colour.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
         # The picture is on the host, so the device has done its work.
         return Drawing(picture.numpy(), rendering, camera, condition, time.perf_counter() - start)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from nerface.data.dataset import Dataset, Split
 from nerface.data.still import best_still_image
 from nerface.errors import UserError
-from nerface.evaluation.artist import PLATES, POSES, Artist, Manner
+from nerface.evaluation.artist import EXPOSURES, PLATES, POSES, Artist, Manner
 from nerface.evaluation.backbones import LpipsFiles
 from nerface.evaluation.evidence import Evidence, Kept
 from nerface.evaluation.frames import Examiner, FrameScores
@@ -31,6 +31,12 @@ POSES_IN_WORDS = {
 }
 
 
+EXPOSURE_IN_WORDS = {
+    "neutral": "the plate's in every frame",
+    "captured": "each frame's own, as capture measured it on the backdrop",
+}
+
+
 @dataclass(frozen=True)
 class EvaluationOptions:
     """What to draw and keep.
@@ -40,16 +46,18 @@ class EvaluationOptions:
     the split "train" alone). `plate` is the backdrop: the "dataset"'s, the "avatar"'s own, or "auto" (the avatar's
     where it learned one, else the dataset's). `poses`: "captured", as the dataset gives them, "learned", less what
     training found of the tracker's faults (`nerface.capture.refit`), or "refined", found anew on each frame with the
-    avatar frozen (`nerface.evaluation.refined_poses`). `frames` limits how many frames are drawn. `outputs` are further
-    pictures to keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where LPIPS finds its networks.
-    `precision` is that of `nerface.precision`. `replace` allows the folder to hold an earlier evaluation, which is
-    removed once the new one is whole.
+    avatar frozen (`nerface.evaluation.refined_poses`). `exposure`: "neutral", the plate's, or "captured", drawn as
+    bright as capture measured each frame. `frames` limits how many frames are drawn. `outputs` are further pictures to
+    keep of each (`nerface.evaluation.outputs.OUTPUTS`), `lpips` says where LPIPS finds its networks. `precision` is
+    that of `nerface.precision`. `replace` allows the folder to hold an earlier evaluation, which is removed once the
+    new one is whole.
     """
 
     split: str = "test"
     latent: str = "mean"
     plate: str = "auto"
     poses: str = "captured"
+    exposure: str = "neutral"
     save_images: bool = True
     video: bool = True
     outputs: tuple[str, ...] = ()
@@ -63,6 +71,8 @@ class EvaluationOptions:
             raise ValueError(f"plate must be one of {', '.join(PLATES)}: {self.plate}")
         if self.poses not in POSES:
             raise ValueError(f"poses must be one of {', '.join(POSES)}: {self.poses}")
+        if self.exposure not in EXPOSURES:
+            raise ValueError(f"exposure must be one of {', '.join(EXPOSURES)}: {self.exposure}")
         if not set(self.outputs) <= set(OUTPUTS):
             raise ValueError(f"outputs must be among {', '.join(OUTPUTS)}: {', '.join(self.outputs)}")
 
@@ -107,7 +117,7 @@ def evaluate(
             f"{dataset.root} has other expression channels ({len(dataset.expression_names)}) than those this avatar "
             f"was trained on ({len(avatar.expression_names)}): evaluate it on a dataset of the same capture"
         )
-    manner = Manner(options.latent, options.plate, options.precision, options.poses)
+    manner = Manner(options.latent, options.plate, options.precision, options.poses, options.exposure)
     artist = Artist(avatar, dataset, options.split, manner)
     still = best_still_image(dataset.train) if "train" in dataset.splits else None
     examiner = Examiner(dataset, open_judge(options.lpips, avatar.device), still)
@@ -138,6 +148,13 @@ def _split_to_draw(dataset: Dataset, options: EvaluationOptions) -> Split:
     return split
 
 
+def _poses_in_words(options: EvaluationOptions, avatar: Avatar) -> str:
+    if options.split == "train" and avatar.pose_corrections is not None and options.poses != "refined":
+        smooth = ", smoothed over time" if options.poses == "learned" else ""
+        return f"as training corrected them{smooth}"
+    return POSES_IN_WORDS[options.poses]
+
+
 def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, total: int) -> dict[str, object]:
     return {
         "split": options.split,
@@ -145,7 +162,8 @@ def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, tota
         "frames_asked": options.frames,
         "latent": options.latent,
         "plate": options.plate,
-        "poses": POSES_IN_WORDS[options.poses],
+        "poses": _poses_in_words(options, avatar),
+        "exposure": EXPOSURE_IN_WORDS[options.exposure],
         "image_size": [dataset.intrinsics.width, dataset.intrinsics.height],
         "head_boxes": "stored" if dataset.head_boxes_stored else "estimated from training boxes and poses",
         "never_seen_share": float(dataset.background_unseen.mean()),

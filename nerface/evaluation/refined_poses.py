@@ -43,11 +43,13 @@ def refined_pose(
     condition: Condition,
     frame: Frame,
     precision: str = "auto",
+    gains: Float[Tensor, " 3"] | None = None,
     search: PoseSearch = DEFAULTS,
 ) -> Float[Tensor, "4 4"]:
     """The camera pose near `camera`'s with which the avatar's picture is nearest to `frame` in its head box.
 
-    Deterministic for a given device. The avatar's weights are not touched.
+    `gains` are those with which the frame's camera recorded its colours (None: the plate's exposure). Deterministic for
+    a given device. The avatar's weights are not touched.
     """
     device = avatar.device
     pixels, colours = _head_pixels(frame, device)
@@ -62,7 +64,8 @@ def refined_pose(
         moved = Camera(camera.intrinsics, corrected(start, twist * unit)[0])
         with torch.enable_grad(), autocast(device, precision):
             drawn = avatar.render(moved, condition, pixels[chosen])
-            loss = colour_loss(drawn.colour, colours[chosen])
+            colour = drawn.colour if gains is None else drawn.colour * gains
+            loss = colour_loss(colour, colours[chosen])
         (gradient,) = torch.autograd.grad(loss, twist)  # the field's own gradients are never formed
         twist.grad = gradient
         optimizer.step()

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerface.precision import full_precision
+
 _LEAST_ANGLE = 1e-6  # rad: keeps the derivative of the angle finite where there is no turn
 
 
@@ -38,4 +40,5 @@ def corrected(
     camera_to_head: Float[Tensor, "frames 4 4"], twists: Float[Tensor, "frames 6"]
 ) -> Float[Tensor, "frames 4 4"]:
     """The cameras moved by `rigid_motions(twists)` in head space, about the head's origin."""
-    return rigid_motions(twists) @ camera_to_head
+    with full_precision(twists.device):
+        return rigid_motions(twists) @ camera_to_head

@@ -86,6 +86,8 @@ def _edits_needed(checkpoint: Checkpoint) -> list[str]:
         faults.append(f"it was trained {kind}, NeRFace's evaluator puts bg/00050.png behind it")
     if config.refine_poses:
         faults.append("it was trained with corrected poses, which NeRFace's code does not know")
+    if config.refine_colours:
+        faults.append("it was trained with the exposure of each frame, which NeRFace's code does not know")
     return faults
 
 

@@ -41,6 +41,8 @@ STATES = {
     "SGD": set[str](),
 }
 FRAMES_TO_REFINE = 8  # of each step, where their poses are corrected
+MASK_PENALTY = 0.02
+EXPOSURE_NOISE = 0.005  # spread of the logarithm of gains that coding alone makes of a locked camera
 CORRECTED = ("pose_corrections", "colour_corrections")  # parameters that no optimiser of torch moves
 FUSED = ("Adam", "AdamW")  # the optimisers with one kernel for all parameters on CUDA
 
@@ -71,15 +73,23 @@ def load_for(
 
 
 def decided(config: RunConfig, dataset: Dataset) -> RunConfig:
-    """`config` with what it leaves to the dataset decided: which corrections frames get, how many make a step."""
-    avatar, measured = config.avatar, bool((dataset.train.exposures != 1.0).any())
-    poses = dataset.poses_estimated if avatar.refine_poses is None else avatar.refine_poses
+    """`config` with what it leaves to the dataset decided: corrections, frames of a step, the penalty by masks."""
+    avatar, tracked = config.avatar, dataset.poses_estimated
+    spread = float(np.log(dataset.train.exposures).std(axis=0).max())
+    # White behind the person was never filmed, so no gain applies to it.
+    measured = spread > EXPOSURE_NOISE and not config.data.white_background
+    masked = MASK_PENALTY if tracked and dataset.train.masks is not None else 0.0
+    poses = tracked if avatar.refine_poses is None else avatar.refine_poses
     colours = measured if avatar.refine_colours is None else avatar.refine_colours
     frames = config.training.frames or (FRAMES_TO_REFINE if poses else 1)
     return dataclasses.replace(
         config,
         avatar=dataclasses.replace(avatar, refine_poses=poses, refine_colours=colours),
-        training=dataclasses.replace(config.training, frames=min(frames, config.training.rays)),
+        training=dataclasses.replace(
+            config.training,
+            frames=min(frames, config.training.rays),
+            mask_penalty=masked if config.training.mask_penalty is None else config.training.mask_penalty,
+        ),
     )
 
 
@@ -168,7 +178,11 @@ def _fresh(dataset: Dataset, config: RunConfig, subject: Subject) -> Avatar:
 
 def _check_start(start: Checkpoint, config: RunConfig, subject: Subject) -> None:
     """Raise `UserError` where a run of `config` on `subject` cannot go on from `start`."""
-    if start.config.avatar != config.avatar:
+    trained = start.config.avatar  # files of other programs leave corrections open: they have none
+    trained = dataclasses.replace(
+        trained, refine_poses=bool(trained.refine_poses), refine_colours=bool(trained.refine_colours)
+    )
+    if trained != config.avatar:
         fault = first_difference(to_json(start.config)["avatar"], to_json(config)["avatar"])
         raise UserError(f"the checkpoint is of another field than the settings ask for ({fault})")
     if start.state.step >= config.training.steps:

@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from nerface.config import TrainingConfig
-from nerface.data.dataset import Dataset, Split
+from nerface.data.dataset import Dataset
+from nerface.data.order import temporal_numbers
 from nerface.fields.base import Avatar
 from nerface.video import DEFAULT_FRAME_RATE_HZ
 
@@ -32,7 +33,7 @@ class FrameCorrections:
 
     def __init__(self, dataset: Dataset, settings: TrainingConfig, device: torch.device) -> None:
         split = dataset.splits["train"]
-        drift = drift_basis(frame_times(split, dataset.frame_rate), settings.drift_period)
+        drift = drift_basis(frame_times(dataset), settings.drift_period)
         self.drift = torch.from_numpy(drift.astype(np.float32)).to(device)
         self.log_exposures = torch.from_numpy(np.log(split.exposures)).to(device)
         self.sigmas = torch.tensor([TURN_SIGMA] * 3 + [SHIFT_SIGMA] * 3, device=device)
@@ -53,19 +54,24 @@ class FrameCorrections:
 
     @torch.no_grad()
     def step(self, avatar: Avatar, optimizer: torch.optim.Optimizer, frames: Int[Tensor, " frames"], step: int) -> None:
-        """Move the corrections of the frames of a step, then take common offset and slow drift out of all poses.
+        """Move the corrections of the frames of a step, then take what is common out of all: offset and slow drift of
+        poses, and the mean change of gains.
 
         `optimizer` lends room for what is remembered of each frame, so that checkpoints hold it.
         """
-        settings, waiting = self.settings, step < self.settings.corrections_start
-        if avatar.pose_corrections is not None:
-            rates = settings.pose_learning_rate * self.sigmas
-            _move_rows(avatar.pose_corrections, optimizer, frames, rates * (not waiting))
-            if not waiting:
-                avatar.pose_corrections.sub_(self.drift @ (self.drift.T @ avatar.pose_corrections))
-        if avatar.colour_corrections is not None:
-            rates = self.sigmas.new_full((3,), settings.colour_learning_rate * LOG_GAIN_SIGMA)
-            _move_rows(avatar.colour_corrections, optimizer, frames, rates * (not waiting))
+        poses, colours = avatar.pose_corrections, avatar.colour_corrections
+        if step < self.settings.corrections_start:
+            for waiting in (poses, colours):
+                if waiting is not None:
+                    waiting.grad = None
+            return
+        if poses is not None:
+            _move_rows(poses, optimizer, frames, self.settings.pose_learning_rate * self.sigmas)
+            poses.sub_(self.drift @ (self.drift.T @ poses))
+        if colours is not None:
+            rates = self.sigmas.new_full((3,), self.settings.colour_learning_rate * LOG_GAIN_SIGMA)
+            _move_rows(colours, optimizer, frames, rates)
+            colours.sub_((colours - self.log_exposures).mean(dim=0))  # all brighter is the field's affair
 
     @torch.no_grad()
     def figures(self, avatar: Avatar) -> dict[str, float]:
@@ -112,12 +118,14 @@ def _move_rows(
     values[frames] -= rates * calm * mean / (1 - MEAN_KEPT**visits) / size
 
 
-def frame_times(split: Split, frame_rate: float | None) -> Float[np.ndarray, " frames"]:
-    """When each frame was taken, in s: by its time stamp, else its number in the video, else its row."""
+def frame_times(dataset: Dataset) -> Float[np.ndarray, " frames"]:
+    """When each training frame was taken, in s: by its time stamp, else its number in the video, else its row."""
+    split = dataset.train
     if np.isfinite(split.timestamps).all():
         return np.asarray(split.timestamps, dtype=np.float64)
-    known = split.source_frames if (split.source_frames >= 0).all() else np.arange(len(split))
-    return np.asarray(known / (frame_rate or DEFAULT_FRAME_RATE_HZ), dtype=np.float64)
+    numbers = temporal_numbers(split.source_frames, dataset.index_map)
+    known = numbers if (numbers >= 0).all() else np.arange(len(split))
+    return np.asarray(known / (dataset.frame_rate or DEFAULT_FRAME_RATE_HZ), dtype=np.float64)
 
 
 def drift_basis(times: Float[np.ndarray, " frames"], period: float) -> Float[np.ndarray, "frames functions"]:

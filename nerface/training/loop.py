@@ -70,7 +70,7 @@ def train(
         tensorboard_writer()  # before the run's folder is begun
     avatar, state, optimizer = begin(dataset, run, config, device, start, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
-    frames = FrameStore(dataset, device, masks=settings.mask_penalty > 0)
+    frames = FrameStore(dataset, device, masks=bool(settings.mask_penalty))
     corrections = FrameCorrections(dataset, settings, device)
     validation = Validation(dataset, device, settings.seed)
     step, seconds = state.step, state.seconds

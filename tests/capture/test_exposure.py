@@ -79,6 +79,21 @@ def test_missing_frames_are_interpolated_and_steps_kept():
     assert np.isnan(exposure.errors[12])
 
 
+def test_nothing_is_smoothed_across_a_cut():
+    random = np.random.default_rng(0)
+    levels = np.repeat([1.0, 1.3, 0.8], [40, 40, 4])
+    values = levels[:, None] * np.exp(random.normal(0, 0.002, (84, 3)))
+    values[38:42] = values[80:] = np.nan  # at the cut, and a whole segment
+    measured = [Gain(row, 0.002 if np.isfinite(row).all() else float("nan")) for row in values]
+    exposure = exposure_over_time(measured, np.repeat([0, 3, 4], [40, 40, 4]))
+    np.testing.assert_allclose(exposure.gains[:40], 1.0, rtol=0.005)
+    np.testing.assert_allclose(exposure.gains[40:80], 1.3, rtol=0.005)
+    np.testing.assert_allclose(exposure.gains[80:], exposure.gains[79:80].repeat(4, axis=0))
+    # One segment alone comes out as it does within the clip, but for the variance that all share.
+    alone = exposure_over_time(measured[:40])
+    np.testing.assert_allclose(exposure.gains[:40], alone.gains, rtol=0.005)
+
+
 def test_noise_is_smoothed_where_the_camera_holds_its_gain():
     random = np.random.default_rng(0)
     noise = random.normal(0, 0.01, (200, 3))

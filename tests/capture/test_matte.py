@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerface.capture.matte import INPUT_PX, PersonMatte, Steadier, cleaned, steadied
+from nerface.capture.matte import INPUT_PX, PersonMatte, Steadier, cleaned
 from nerface.capture.video import iterate
 from nerface.errors import UserError
 from tests.capture.clips import networks, portrait
@@ -78,13 +78,6 @@ def test_short_clips_come_out_whole(frames):
     small = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
     masks = [np.full((INPUT_PX, INPUT_PX), 0.5, np.float32)] * frames
     assert len(_steady([small] * frames, masks)) == frames
-
-
-def test_masks_are_mixed_with_their_neighbours_in_time():
-    masks = [np.full((2, 2), value, np.float32) for value in (0, 1, 0, 0)]
-    assert [float(mask[0, 0]) for mask in steadied(iter(masks))] == [0.25, 0.5, 0.25, 0.0]
-    assert [float(mask[0, 0]) for mask in steadied(iter(masks[1:2]))] == [1.0]
-    assert list(steadied(iter([]))) == []
 
 
 def test_a_rendered_head_against_its_true_mask(shared):

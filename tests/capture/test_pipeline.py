@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nerface.capture import CaptureOptions, pipeline
+from nerface.capture.camera_motion import steadied_points, steadied_poses
 from nerface.capture.landmarker import SCORE_NAMES
 from nerface.capture.pipeline import capture
 from nerface.capture.report import Dropped, pose_angles
+from nerface.capture.scene import ScenePass
 from nerface.capture.solving import SolvedClip
 from nerface.capture.tracking import FaceTrack
 from nerface.data import load_dataset
@@ -57,7 +60,7 @@ def _track(lost: int) -> FaceTrack:
     )
 
 
-def _solved(track, task_file, focal_px, frame_rate, progress) -> SolvedClip:
+def _solved(track, task_file, focal_px, frame_rate, progress, focal_guess=None) -> SolvedClip:
     numbers = np.flatnonzero(track.found)
     poses = np.tile(np.eye(4), (len(numbers), 1, 1))
     poses[:, 2, 3] = 0.5
@@ -190,6 +193,54 @@ def test_a_folder_with_something_in_it_is_refused(fakes, clip, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "words"), [(None, "no such file"), (b"not a picture", "not a picture that can be read")]
+)
+def test_a_photograph_that_cannot_be_read_is_refused_before_tracking(fakes, clip, tmp_path, content, words):
+    photo = tmp_path / "empty.jpg"
+    if content is not None:
+        photo.write_bytes(content)
+    with pytest.raises(UserError, match=words) as caught:
+        capture(clip, tmp_path / "person", CaptureOptions(plate=photo))
+    assert "\n" not in str(caught.value)
+    assert fakes["tracked"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("person", ".capture"))) == []
+
+
+def test_poses_and_overlay_follow_what_was_done_to_the_pictures(fakes, clip, tmp_path, monkeypatch):
+    applied = np.radians(np.random.default_rng(0).normal(0, 0.5, (COUNT - 1, 3)))
+    finish, drawn = ScenePass.finish, []
+
+    def steadied(scene_pass):
+        """As if the first look had seen motion that the second did not see again."""
+        scene = finish(scene_pass)
+        assert not scene.motion.moves
+        assert scene_pass._segments == [0] * MISSING + [1] * (COUNT - 1 - MISSING)
+        return replace(scene, steadied=True, applied=applied)
+
+    def overlay(path, images, faces, frame_rate):
+        drawn.append(faces)
+        written_overlay(path, images, faces, frame_rate)
+
+    written_overlay = pipeline.write_overlay
+    monkeypatch.setattr(ScenePass, "finish", steadied)
+    monkeypatch.setattr(pipeline, "write_overlay", overlay)
+    crop = capture(clip, tmp_path / "person", CaptureOptions(size=64)).crop
+    solved, faces = _solved(_track(MISSING), None, None, 25.0, None), drawn[0]
+    wanted = steadied_poses(solved.camera_to_head, applied)
+    np.testing.assert_allclose(faces.camera_to_head, wanted)
+    for seen, drawn_at in ((solved.landmarks, faces.landmarks), (solved.projected, faces.projected)):
+        np.testing.assert_allclose(drawn_at, steadied_points(crop.map_points(seen), applied, faces.intrinsics))
+    dataset = load_dataset(tmp_path / "person", cache=tmp_path / "cache")
+    stored = {
+        int(number): pose
+        for split in dataset.splits.values()
+        for number, pose in zip(split.source_frames, split.camera_to_head)
+    }
+    for row, number in enumerate(n for n in range(COUNT) if n != MISSING):
+        np.testing.assert_allclose(stored[number], wanted[row], atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         (CaptureOptions(size=8), "size"),
@@ -243,3 +294,35 @@ def test_a_real_clip(shared, tmp_path):
     assert report.rms_share < 0.015
     assert 0.3 < report.plate_seen < 0.7
     assert load_dataset(tmp_path / "person", cache=tmp_path / "cache").train[0].image.shape == (256, 256, 3)
+
+
+def test_a_focal_length_in_millimetres_is_refused(fakes, clip, tmp_path):
+    for focal in (26.0, 1e5):
+        with pytest.raises(UserError, match="pixels of the video, not in millimetres"):
+            capture(clip, tmp_path / "person", CaptureOptions(focal_px=focal))
+    assert fakes["tracked"] == 0
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(fakes, clip, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for folder, words in (
+        (tmp_path / "link", "is a link"),
+        (Path("."), "no name"),
+        (tmp_path / "new" / "..", "no name"),
+    ):
+        with pytest.raises(UserError, match=words):
+            capture(clip, folder)
+    assert fakes["tracked"] == 0
+
+
+def test_landmarks_of_other_working_pixels_are_not_taken_up(fakes, tmp_path, monkeypatch):
+    """A larger `size` may be worked on in larger frames: landmarks kept from the smaller ones would not fit."""
+    clip = write_clip(tmp_path / "clip.mp4", swaying(COUNT, SIDE))
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "WORKING_PX", 64)
+        patch.setattr(pipeline, "split_frames", lambda *arguments: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            capture(clip, tmp_path / "person", CaptureOptions(size=48))
+    capture(clip, tmp_path / "person", CaptureOptions(size=64))
+    assert fakes["tracked"] == 2

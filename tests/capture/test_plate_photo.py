@@ -6,7 +6,7 @@ import pytest
 
 from nerface.capture.crop import Crop
 from nerface.capture.plate import Plate, filled
-from nerface.capture.plate_photo import plate_from_photo, read_plate_photo
+from nerface.capture.plate_photo import check_plate_photo, plate_from_photo, read_plate_photo
 from nerface.errors import UserError
 from tests.capture.scenes import room
 
@@ -53,14 +53,17 @@ def test_another_place_is_refused(tmp_path):
         plate_from_photo(photo, _video_plate()[1])
 
 
-def test_what_is_no_fitting_photograph_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        read_plate_photo(tmp_path / "missing.jpg", FRAME, CROP)
+@pytest.mark.parametrize(
+    "read", [lambda path: read_plate_photo(path, FRAME, CROP), lambda path: check_plate_photo(path, FRAME)]
+)
+def test_what_is_no_fitting_photograph_is_refused(tmp_path, read):
+    with pytest.raises(UserError, match="no such file; --plate-photo takes"):
+        read(tmp_path / "missing.jpg")
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(UserError, match="not a picture"):
-        read_plate_photo(tmp_path / "text.jpg", FRAME, CROP)
+    with pytest.raises(UserError, match="not a picture that can be read: --plate-photo takes"):
+        read(tmp_path / "text.jpg")
     with pytest.raises(UserError, match="400x400, the video 400x300"):
-        read_plate_photo(_photograph(tmp_path, size=(400, 400)), FRAME, CROP)
+        read(_photograph(tmp_path, size=(400, 400)))
 
 
 def test_a_plain_wall_needs_no_features(tmp_path):

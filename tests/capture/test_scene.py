@@ -3,15 +3,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from nerface.capture.camera_motion import turned
+from nerface.capture.camera_motion import put_back, steadied_points, turned
 from nerface.capture.scene import ScenePass
 from nerface.capture.scene_look import SceneFrame, SceneLook
-from tests.capture.scenes import ColourMatte, camera, room, swaying_person, with_person
+from nerface.capture.video_colour import on_backdrop
+from tests.capture.scenes import PERSON, ColourMatte, camera, room, swaying_person, with_person
 
 
-def _look_and_pass(images, alpha=None, train=None, steady=False):
+def _look_and_pass(images, alpha=None, train=None, steady=False, segments=None):
     frames = [
-        SceneFrame(number, image, train is None or number in train, None if alpha is None else alpha[number])
+        SceneFrame(
+            number=number,
+            image=image,
+            train=train is None or number in train,
+            alpha=None if alpha is None else alpha[number],
+            segment=0 if segments is None else segments[number],
+        )
         for number, image in enumerate(images)
     ]
     matte, inner = ColourMatte(), camera(images[0])
@@ -94,6 +101,37 @@ def test_a_drifting_camera_can_be_taken_out_of_the_pictures():
     assert "taken out" in told.advice
 
 
+def test_poses_can_follow_exactly_what_was_done_to_each_picture():
+    random = np.random.default_rng(0)
+    scene = room(240, 320)
+    inner = camera(scene)
+    turns = np.radians(np.stack([np.zeros(30), np.linspace(-1.2, 1.2, 30), np.zeros(30)], axis=1))
+    turns += np.radians(random.normal(0, 0.3, turns.shape))
+    centres = [(160 + round(20 * np.sin(number / 3)), 130) for number in range(30)]
+    blind = (8, 13, 14, 22)  # nothing of the backdrop is seen, and the first look passes these frames by
+    images = []
+    for number, (turn, centre) in enumerate(zip(turns, centres)):
+        backdrop = np.full_like(scene, 90) if number in blind else turned(scene, turn, inner)
+        images.append(with_person(backdrop, centre, 40)[0])
+    pictures, found = _look_and_pass(images, train=list(range(0, 30, 3)), steady=True)
+    assert found.steadied
+    assert np.flatnonzero(~found.motion.measured).tolist() == list(blind)
+    # The motion over time, interpolated, is not what was done to the frames that could not be measured.
+    apart = np.abs(found.motion.rotation - found.applied).max(axis=1)
+    assert apart[list(blind)].max() > np.radians(0.1)
+    assert np.delete(apart, blind).max() == 0
+    where = steadied_points(np.array(centres, dtype=np.float64)[:, None], found.applied, inner)[:, 0]
+    for picture, image, rotation, place in zip(pictures, images, found.applied, where):
+        np.testing.assert_array_equal(picture.image, put_back(image, rotation, inner))
+        person = (np.abs(picture.image.astype(int) - PERSON) < 40).all(axis=2)
+        np.testing.assert_allclose(np.argwhere(person).mean(axis=0)[::-1], place, atol=0.3)
+
+
+def test_nothing_was_applied_to_pictures_that_are_left_as_they_are():
+    assert not _drifting(steady=False)[1].applied.any()
+    assert _look_and_pass(swaying_person(room(), 6), steady=True)[1].applied.shape == (6, 3)
+
+
 def test_frames_that_are_held_out_do_not_enter_the_plate():
     images = swaying_person(room(), 20)
     spoilt = [image if number < 15 else np.full_like(image, 60) for number, image in enumerate(images)]
@@ -125,9 +163,23 @@ def test_a_second_person_is_left_out_and_told():
     assert any("another person" in finding.what for finding in scene.findings)
 
 
+def test_masks_and_exposure_keep_to_their_segment():
+    images = [with_person(room(), (90, 100))[0]] * 8
+    images += [(0.8 * with_person(room(), (110, 100))[0]).round().astype(np.uint8)] * 8
+    cut = [0] * 8 + [1] * 8
+    pictures, scene = _look_and_pass(images, segments=cut)
+    assert [picture.number for picture in pictures] == list(range(16))
+    np.testing.assert_array_equal(pictures[7].mask, pictures[0].mask)
+    np.testing.assert_array_equal(pictures[8].mask, pictures[15].mask)
+    light = scene.exposure.gains[:, 1]
+    np.testing.assert_allclose(light[8:] / light[0], 0.8, rtol=0.005)
+    np.testing.assert_allclose(light[:8], light[0], rtol=1e-6)
+
+
 def test_the_files_own_transparency_is_the_mask():
     images, masks = zip(*(with_person(room(), (100 + n, 90)) for n in range(6)))
     alpha = [(mask * 255).round().astype(np.uint8) for mask in masks]
+    images = [on_backdrop(image, own, multiplied=False) for image, own in zip(images, alpha)]
     pictures, scene = _look_and_pass(images, alpha)
     assert scene.kind == "alpha"
     assert (scene.plate.image == 255).all()
@@ -137,6 +189,17 @@ def test_the_files_own_transparency_is_the_mask():
         assert (picture.image[own == 0] == 255).all()
     assert _levels(scene) == {"green"}
     assert (scene.exposure.gains == 1).all()
+
+
+def test_a_half_covered_pixel_is_half_the_person_and_half_the_plate():
+    alpha = np.zeros((96, 128), np.uint8)
+    alpha[20:, 40:90], alpha[50, 60] = 255, 128
+    image = on_backdrop(np.full((96, 128, 3), 200, np.uint8), alpha, multiplied=False)
+    pictures, scene = _look_and_pass([image] * 3, [alpha] * 3)
+    assert scene.kind == "alpha"
+    for picture in pictures:  # 200 * 128 / 255 + 255 * 127 / 255
+        assert np.abs(picture.image[50, 60].astype(int) - 227).max() <= 1
+        assert (picture.image[60, 60] == 200).all()
 
 
 def test_opaque_transparency_is_no_mask():

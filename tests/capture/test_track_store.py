@@ -98,5 +98,11 @@ def test_what_another_clip_left_is_not_taken_up(tmp_path):
 
 
 def test_the_key_knows_what_a_track_depends_on():
-    keys = {track_key("a", "b", 0.6), track_key("c", "b", 0.6), track_key("a", "c", 0.6), track_key("a", "b", 0.5)}
-    assert len(keys | {track_key("a", "b", 0.6, crops=3)}) == 5
+    S = (64, 48)
+    keys = {
+        track_key("a", "b", S, 0.6),
+        track_key("c", "b", S, 0.6),
+        track_key("a", "c", S, 0.6),
+        track_key("a", "b", S, 0.5),
+    }
+    assert len(keys | {track_key("a", "b", S, 0.6, crops=3), track_key("a", "b", (128, 96), 0.6)}) == 6

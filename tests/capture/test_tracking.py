@@ -108,7 +108,7 @@ def test_a_moving_face_is_followed_without_detecting_anew():
     np.testing.assert_allclose(_place(track), 40 + np.arange(30), atol=1e-4)
     np.testing.assert_allclose(track.timestamps, np.arange(30) / 25)
     assert not track.segment.any()
-    assert world.detections == 6  # a look for others every fifth frame
+    assert world.detections == 6 + 2 * 4  # a look for others every fifth frame; at every eighth, which way is up
     assert (track.sharpness > 0).all()
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from nerface.cameras import all_pixels, pixel_directions, to_head_space
+from nerface.data import load_dataset
+from nerface.data.images import read_image
 from nerface.evaluation import EvaluationOptions, evaluate
 from nerface.evaluation.refined_poses import PoseSearch, refined_pose
 from nerface.fields.pose_correction import corrected
 from nerface.types import Camera, Condition, Frame, Intrinsics, Rendering
+from tests.data.make import write_tiny_dataset
 from tests.toys import avatar_for
 
 
@@ -50,9 +55,9 @@ def test_a_wrong_pose_is_brought_back():
         return float((avatar.render(Camera(inner, one), condition).colour - colour).square().mean().detach())
 
     search = PoseSearch(steps=150, rays=512)
-    found = refined_pose(avatar, asked, condition, frame, "fp32", search)
+    found = refined_pose(avatar, asked, condition, frame, "fp32", search=search)
     assert error(found) < 0.02 * error(asked.camera_to_head)
-    assert torch.equal(found, refined_pose(avatar, asked, condition, frame, "fp32", search))
+    assert torch.equal(found, refined_pose(avatar, asked, condition, frame, "fp32", search=search))
     assert avatar.waves.grad is None
 
 
@@ -64,3 +69,18 @@ def test_evaluation_says_which_poses_it_took(tiny_dataset, tmp_path):
         assert words in (found.folder / "metrics.txt").read_text()
     with pytest.raises(ValueError, match="poses must be"):
         EvaluationOptions(poses="guessed")
+
+
+def test_frames_are_drawn_as_bright_as_they_were_taken_on_request(tmp_path):
+    folder = write_tiny_dataset(tmp_path / "person")
+    file = folder / "transforms_test.json"
+    value = json.loads(file.read_text())
+    value["frames"][0]["exposure"] = [0.5, 0.25, 1.0]
+    file.write_text(json.dumps(value))
+    dataset = load_dataset(folder)
+    avatar, pictures = avatar_for(dataset), {}
+    for exposure in ("neutral", "captured"):
+        options = EvaluationOptions(exposure=exposure, frames=1, video=False)
+        found = evaluate(avatar, dataset, tmp_path / exposure, options)
+        pictures[exposure] = read_image(found.folder / "renders" / "0000.png").astype(float)
+    assert np.allclose(pictures["captured"], pictures["neutral"] * [0.5, 0.25, 1.0], atol=1.0)

@@ -13,7 +13,7 @@ from nerface.checkpoint import load_avatar
 from nerface.data import load_dataset
 from nerface.data.images import read_image, write_png
 from nerface.training.begin import FRAMES_TO_REFINE, decided, make_optimizer
-from nerface.training.corrections import SHIFT_SIGMA, TURN_SIGMA, FrameCorrections, drift_basis
+from nerface.training.corrections import SHIFT_SIGMA, TURN_SIGMA, FrameCorrections, drift_basis, frame_times
 from nerface.training.frames import FrameStore
 from nerface.training.loop import train, training_step
 from tests.data.make import write_tiny_dataset
@@ -133,6 +133,7 @@ def test_wrong_gains_are_mended(tmp_path):
         steps=150,
         learning_rate=3e-3,
         colour_learning_rate=2.0,
+        colour_penalty=0.0,
         corrections_start=0,
     )
     trained = train(dataset, tmp_path / "run", run).avatar
@@ -182,3 +183,50 @@ def test_the_number_of_frames_of_a_step(tiny_dataset, tracked):
     assert decided(run, tiny_dataset).training.frames == 1
     assert decided(run, tracked).training.frames == FRAMES_TO_REFINE
     assert decided(toy_run(frames=3), tracked).training.frames == 3
+
+
+def test_masks_hold_density_where_poses_were_tracked(tiny_dataset, tracked):
+    run = toy_run()
+    assert decided(run, tiny_dataset).training.mask_penalty == 0.0
+    assert decided(run, tracked).training.mask_penalty > 0
+    assert decided(toy_run(mask_penalty=0.0), tracked).training.mask_penalty == 0.0
+
+
+def test_gains_that_are_noise_are_left_alone(tmp_path):
+    """A locked camera's gains differ by what coding does; white that was never filmed has none."""
+    open_run = toy_run(replace(AVATAR, refine_colours=None))
+    folder = write_tiny_dataset(tmp_path / "locked", frames=9)
+    count = len(load_dataset(folder).train)
+    value = json.loads((folder / "transforms_train.json").read_text())
+    for frame, gain in zip(value["frames"], np.linspace(0.998, 1.002, count)):
+        frame["exposure"] = [gain] * 3
+    (folder / "transforms_train.json").write_text(json.dumps(value))
+    assert decided(open_run, load_dataset(folder)).avatar.refine_colours is False
+    gains = np.linspace(0.8, 1.0, 3 * count).reshape(-1, 3)
+    varied = brightened(write_tiny_dataset(tmp_path / "varied", frames=9), gains.tolist())
+    assert decided(open_run, varied).avatar.refine_colours is True
+    white = replace(open_run, data=replace(open_run.data, white_background=True))
+    assert decided(white, varied).avatar.refine_colours is False
+
+
+def test_the_mean_of_gains_stays_as_captured(tmp_path):
+    gains = np.tile([[0.9, 1.0, 1.1], [1.1, 1.0, 0.9]], (10, 1))
+    dataset = brightened(write_tiny_dataset(tmp_path / "person", frames=9), gains.tolist())
+    run = toy_run(replace(AVATAR, refine_colours=True), corrections_start=0, colour_learning_rate=1.0)
+    learned = train(dataset, tmp_path / "run", run).avatar.colour_corrections.detach().numpy()
+    assert np.abs(learned - np.log(dataset.train.exposures)).max() > 1e-3
+    assert np.abs((learned - np.log(dataset.train.exposures)).mean(axis=0)).max() < 1e-5
+
+
+def test_time_is_known_by_the_index_map(tmp_path):
+    """NeRFace shuffles its training frames and stores no numbers of them: the map tells when each was taken."""
+    folder = write_tiny_dataset(tmp_path / "person", frames=9)
+    value = json.loads((folder / "transforms_train.json").read_text())
+    for frame in value["frames"]:
+        frame.pop("timestamp", None), frame.pop("source_frame", None)
+    (folder / "transforms_train.json").write_text(json.dumps(value))
+    count = len(value["frames"])
+    order = np.random.default_rng(3).permutation(count)
+    np.save(folder / "index_map.npy", np.stack([np.arange(count), order], axis=1).astype(np.float64))
+    times = frame_times(load_dataset(folder))
+    assert np.array_equal(np.argsort(times), order)

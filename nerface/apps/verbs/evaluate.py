@@ -61,6 +61,12 @@ def drawing_options(verb: argparse.ArgumentParser) -> None:
         help="as the dataset gives them (default); less the tracker's habit that training learned; or found anew on "
         "each frame with the avatar frozen, which tells the tracker's faults from the avatar's",
     )
+    verb.add_argument(
+        "--exposure",
+        default="neutral",
+        choices=["neutral", "captured"],
+        help="draw with the plate's exposure (default), or as bright as capture measured each frame",
+    )
     common.drawing(verb, LATENTS, "mean; with --config video:10, as NeRFace")
     kept = verb.add_argument_group("pictures")
     kept.add_argument("--no-video", action="store_true", help="write no videos")
@@ -138,6 +144,7 @@ def evaluation_options(options: argparse.Namespace) -> EvaluationOptions:
         latent=options.latent,
         plate=options.plate,
         poses=options.poses,
+        exposure=options.exposure,
         video=not options.no_video,
         outputs=tuple(kind for kind in measuring.KINDS if kind in asked),
         lpips=measuring.lpips_files(options),
