@@ -1,9 +1,10 @@
 """What corrections of poses and colours are worth: refinement_steps.py DATASET OUT [--steps N] --run NAME:SETTINGS ...
 
 Each run trains the paper preset with its settings (comma-separated name=value), then draws the held-out frames with
-their poses as captured, less what training learned of the tracker's habit, and found anew with the field frozen. Prints a line and at the
-end a table in Markdown. Sharpness is the energy of fine detail (Laplacian) of the drawn pictures over that of the true
-ones, in the hair (upper quarter of the head box) and round the eyes (the band from 0.35 to 0.55 of its height).
+their poses as captured, less what training learned of the tracker's habit, and found anew with the field frozen. Prints
+a line and at the end a table in Markdown. Sharpness is the energy of fine detail (Laplacian) of the drawn pictures over
+that of the true ones, in the hair (upper quarter of the head box) and round the eyes (the band from 0.35 to 0.55 of its
+height).
 """
 
 from __future__ import annotations

@@ -108,10 +108,10 @@ def _focal(evidence: Evidence) -> Finding | None:
         return None
     if evidence.error_share[0] <= FOCAL_ERROR:
         return None
-    focal = evidence.number("camera", "focal_px")
-    stated = "the stated focal length" if focal is None else f"the stated focal length of {focal:.0f} px"
-    what = f"With {stated} the face does not fit ({100 * evidence.error_share[0]:.0f} % of the eye distance)"
-    return Finding(RED, "the focal length", what, "check the stated focal length: it is in pixels of the video, not millimetres")
+    share = 100 * evidence.error_share[0]
+    what = f"With the stated focal length the face does not fit (off by {share:.0f} % of the eye distance)"
+    advice = "check the stated focal length: it is in pixels of the video, not millimetres"
+    return Finding(RED, "the focal length", what, advice)
 
 
 def _lying(evidence: Evidence) -> Finding | None:

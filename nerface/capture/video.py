@@ -110,8 +110,8 @@ class VideoReader:
 
     `longest` bounds the longer side of the frames in px. Raises `UserError` where the file is missing, no video, or has
     no first frame that can be decoded; reading raises it where the file ends before what it announces, changes its
-    picture's shape, or is damaged in more than a quarter of its frames or lacks them. Frames lost to less damage are left out:
-    time stamps keep the gap, numbers do not.
+    picture's shape, or is damaged in more than a quarter of its frames or lacks them. Frames lost to less damage are
+    left out: time stamps keep the gap, numbers do not.
     """
 
     def __init__(self, path: Path | str, longest: int = WORKING_PX) -> None:
@@ -150,7 +150,7 @@ class VideoReader:
                 yield self._frame(convert, decoded, count, time)
                 count += 1
         damage.missing = max(0, missing_frames(times) - damage.lost - damage.empty)
-        self._check_end(count, damage)
+        self._check_end(count, last, damage)
 
     def _frame(self, convert: Converter, decoded: av.VideoFrame, count: int, time: float) -> VideoFrame:
         turn = self._plan.placement.apply
@@ -172,19 +172,18 @@ class VideoReader:
         if self.info.announced and damage.lost > MAX_LOST_SHARE * max(self.info.frames, count):
             self._refuse_damaged(damage, self.info.frames)
 
-    def _check_end(self, count: int, damage: Damage) -> None:
+    def _check_end(self, count: int, last: float, damage: Damage) -> None:
+        """Refuse a file that ends early (`last`: its last time stamp, s) or that lacks too much in its middle."""
         frames = self.info.frames
         seen = count + damage.lost + damage.empty
         if self.info.announced and seen < TRUNCATED_SHARE * frames:
-            if damage.missing > MAX_LOST_SHARE * frames:
+            if last * self.info.frame_rate + 1 < TRUNCATED_SHARE * frames:
                 raise UserError(
-                    f"{self.path}: {damage.missing} of its {frames} frames are missing or empty; copy it again, or "
-                    "convert it first"
+                    f"{self.path} is cut off: it announces {frames} frames and gives {count}; copy it again"
                 )
-            if seen + damage.missing < TRUNCATED_SHARE * frames:
-                also = f" ({damage.missing} more are missing or empty)" if damage.missing else ""
+            if frames - seen > MAX_LOST_SHARE * frames:
                 raise UserError(
-                    f"{self.path} is cut off: it announces {frames} frames and gives {count}{also}; copy it again"
+                    f"{self.path} lacks {frames - seen} of its {frames} frames (missing or empty): copy it again"
                 )
         if damage.lost > MAX_LOST_SHARE * seen:
             self._refuse_damaged(damage, seen)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 STEADY_WITHIN = 0.2  # of the usual step: stamps in whole milliseconds are this unsteady at 120 Hz
-STEADY_SHARE = 0.75  # of the steps; of fewer, the frame rate varies and gaps mean nothing
+STEADY_SHARE = 0.6  # of the steps (2/3 where each fourth frame lacks); of fewer, the frame rate varies
 GAP = 1.5  # usual steps
 LEAST_FRAMES = 10
 

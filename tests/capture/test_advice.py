@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -105,7 +107,46 @@ def test_an_error_on_frames_left_out_counts_before_that_of_all() -> None:
     figures = {"eye_distance_px": 100.0, "share_of_eye_distance": 0.005, "held_out_rms_px": 2.0}
     finding = only(with_figures(perfect(), reprojection_error=figures))
     assert "2.0 %" in finding.what
-    assert "kept out" in finding.what
+    assert "0.5 %" in finding.what
+    assert "left out" in finding.what
+
+
+def test_a_stated_focal_length_at_which_nothing_fits_is_the_first_advice() -> None:
+    figures = {"eye_distance_px": 100.0, "share_of_eye_distance": 0.3, "held_out_rms_px": 31.0}
+    short = with_figures(perfect(2.0), reprojection_error=figures, camera={"focal_assumed": False, "focal_px": 26.0})
+    first = judge(short)[0]
+    assert (first.level, "not millimetres" in first.advice) == (RED, True)
+    assumed = with_figures(short, camera={"focal_assumed": True})
+    assert not any("millimetres" in finding.advice for finding in judge(assumed))
+
+
+@pytest.mark.parametrize(("roll", "words"), [(-89.0, "on its side"), (60.0, "on its side"), (178.0, "upside down")])
+def test_a_head_that_is_not_upright_is_red(roll: float, words: str) -> None:
+    evidence = perfect()
+    count = len(evidence.frames)
+    angles = np.random.default_rng(0).uniform(-10, 10, (3, count))
+    lying = judge(with_frames(evidence, camera_to_head=poses(angles[0], angles[1], angles[2] + roll)))
+    told = [finding for finding in lying if "upright" in finding.advice]
+    assert [finding.level for finding in told] == [RED]
+    assert words in told[0].what
+    assert not any("upright" in finding.advice for finding in judge(perfect()))
+
+
+def _masked(folder: Path, covered: bool) -> Evidence:
+    """A perfect take of a head box at rows 10-80 %, columns 20-80 %, whose masks cover it or all but it."""
+    mask = np.zeros((50, 50), np.uint8)
+    mask[5:40, 10:40] = 255
+    path = folder / "mask.png"
+    cv2.imwrite(str(path), mask if covered else 255 - mask)
+    return with_frames(perfect(), masks=(path,) * len(perfect().frames))
+
+
+def test_a_face_that_the_person_mask_does_not_cover_is_red(tmp_path: Path) -> None:
+    assert loud(_masked(tmp_path, covered=True)) == []
+    assert "drawing" in (found := only(_masked(tmp_path, covered=False))).advice
+    assert found.level == RED
+    (tmp_path / "mask.png").write_bytes(b"broken")  # nothing to judge by, and no reason to stop
+    assert loud(with_frames(perfect(), masks=(tmp_path / "mask.png",) * len(perfect().frames))) == []
 
 
 def test_little_backdrop_is_told() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from nerface.capture.page import REPORT_FILE, write_report
+from nerface.capture.page_facts import facts, tiles
 from nerface.capture.page_frames import choose_frames
 from nerface.capture.page_maps import pose_map
 from nerface.capture.page_markup import VOID, Markup, digits, element
@@ -22,7 +23,7 @@ from nerface.capture.page_pictures import hatched, over_checker, overlay_frames
 from nerface.capture.page_reading import read_evidence
 from nerface.capture.page_timeline import time_axis, timeline
 from nerface.errors import UserError
-from tests.capture.evidences import perfect, poses, with_frames, with_measured, write_capture
+from tests.capture.evidences import perfect, poses, with_figures, with_frames, with_measured, write_capture
 
 FRAMES = 24
 NASTY = "<script>alert(1)</script> <img src=x onerror=alert(2)> \"'&.mp4"
@@ -291,3 +292,17 @@ def test_a_browser_runs_the_page(tmp_path: Path) -> None:
     assert all(line["x1"].endswith("%") for line in page.all("line") if line.get("class") == "cursor")
     slider = page.all("input")[0]
     assert slider["aria-valuetext"].startswith("The rest pose")
+
+
+def test_each_figure_has_a_name_of_its_own() -> None:
+    error = {"rms_px": 1.8, "eye_distance_px": 100.0, "share_of_eye_distance": 0.018, "held_out_rms_px": 2.0}
+    rates = {"frames": {"decoded": 1000, "frame_rate": 22.1}, "source": {"frame_rate": 25.0}}
+    evidence = with_figures(perfect(), reprojection_error=error, **rates)
+    page = str(tiles(evidence)) + str(facts(evidence))
+    for name, value in (
+        ("reprojection error, of the eye distance", "1.8 %"),
+        ("the same on frames left out of the solve", "2.0 %"),
+        ("Frame rate of the file", "25 Hz"),
+        ("Frame rate of the used frames", "22.1 Hz"),
+    ):
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in page

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from nerface.capture.camera_motion import put_back, steadied_points, turned
 from nerface.capture.scene import ScenePass
@@ -98,7 +99,8 @@ def test_a_drifting_camera_can_be_taken_out_of_the_pictures():
     told = next(finding for finding in scene.findings if "camera moves" in finding.what)
     assert scene.steadied
     assert told.level == "yellow"
-    assert "taken out" in told.advice
+    assert told.advice == "put the phone on a stand; small camera motion was taken out"
+    assert "of the picture's longer side" in told.what
 
 
 def test_poses_can_follow_exactly_what_was_done_to_each_picture():
@@ -223,3 +225,12 @@ def test_figures_hold_numbers_and_findings_only():
     assert 0 < figures["seen_share"] < 1
     assert all(set(finding) == {"level", "what", "advice"} for finding in figures["findings"])
     assert all(value is None or np.isfinite(value) for value in figures.values() if isinstance(value, float))
+
+
+@pytest.mark.parametrize(("level", "words"), [(252, "overexposed"), (8, "too little of the background")])
+def test_what_was_not_measured_is_told_with_its_cause_and_without_figures(level, words):
+    _, scene = _look_and_pass(swaying_person(np.full((212, 256, 3), level, np.uint8), 20))
+    assert not scene.exposure.measured.any()
+    told = next(finding for finding in scene.findings if words in finding.what)
+    assert told.level == ("yellow" if words == "overexposed" else "red")
+    assert not any("brightness varies" in finding.what for finding in scene.findings)

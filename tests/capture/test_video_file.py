@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
+from collections.abc import Container
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 from nerface.capture.video import VideoReader, iterate, probe
+from nerface.capture.video_gaps import missing_frames
 from nerface.errors import UserError
 from tests.capture.clips import swaying, textured, write_clip
 from tests.capture.video_files import damage, empty_sample, encode, samples
@@ -175,3 +179,39 @@ def test_samples_are_where_the_damage_goes(tmp_path):
     places = list(samples(clip))
     assert len(places) == 12
     assert all(start > 0 and start + size <= clip.stat().st_size for start, size in places)
+
+
+def _without_chunks(path: Path, missing: Container[int]) -> Path:
+    """The AVI with these pictures of no length, as a capture program writes where it dropped a frame."""
+    data = bytearray(path.read_bytes())
+    start, number = data.find(b"movi") + 4, 0
+    while data[start : start + 4] == b"00dc":
+        (size,) = struct.unpack_from("<I", data, start + 4)
+        end = start + 8 + size + size % 2
+        if number in missing:
+            struct.pack_into("<I4sI", data, start + 4, 0, b"JUNK", end - start - 16)
+        start, number = end, number + 1
+    index = data.find(b"idx1")
+    for number in range(struct.unpack_from("<I", data, index + 4)[0] // 16):
+        if number in missing:
+            struct.pack_into("<I", data, index + 8 + 16 * number + 12, 0)
+    path.write_bytes(data)
+    return path
+
+
+def test_frames_that_the_file_lacks_are_told_and_borne_up_to_a_quarter(tmp_path):
+    def clip():
+        return encode(tmp_path / "clip.avi", textured(40), "mjpeg", "yuvj420p")
+
+    reader = VideoReader(_without_chunks(clip(), range(3, 40, 5)))
+    assert [round(frame.timestamp * 25) for frame in reader] == [n for n in range(40) if n % 5 != 3]
+    assert reader.notes == ("8 frames are missing (gaps in the time stamps)",)
+    with pytest.raises(UserError, match=r"lacks 13 of its 40 frames"):
+        list(VideoReader(_without_chunks(clip(), range(1, 40, 3))))
+
+
+def test_gaps_of_a_varying_frame_rate_are_no_missing_frames():
+    steady = np.arange(40) / 30
+    assert missing_frames(np.delete(steady, [5, 20, 21])) == 3
+    assert missing_frames(steady.round(3)) == 0
+    assert missing_frames(np.cumsum(np.tile([1, 2], 20)) / 30) == 0
