@@ -32,7 +32,9 @@ AVATAR = PaperConfig(
     refine_poses=False,
     refine_colours=False,
 )
-TRAINING = TrainingConfig(steps=12, rays=48, frames=2, log_every=4, validate_every=6, save_every=5, precision="fp32")
+TRAINING = TrainingConfig(
+    steps=12, rays=48, frames=2, log_every=4, validate_every=6, save_every=5, precision="fp32", mask_penalty=0.0
+)
 
 
 def toy_run(avatar: PaperConfig = AVATAR, **training: Any) -> RunConfig:

@@ -67,9 +67,10 @@ def capture_line(report: CaptureReport) -> str:
     dropped = "; ".join(f"{count} dropped: {reason}" for reason, count in report.dropped.items())
     return (
         f"captured {report.frames_used} of {report.frames_decoded} frames{f' ({dropped})' if dropped else ''}; "
-        f"reprojection error {report.rms_px:.2f} px, {100 * report.rms_share:.1f} % of the eye distance; focal length "
+        f"reprojection error {report.rms_px:.2f} px, {100 * report.rms_share:.1f} % of the eye distance "
+        f"({100 * report.held_out_share:.1f} % on frames left out of the solve); focal length "
         f"{report.focal_px:.0f} px ({'assumed, not known' if report.focal_assumed else 'as stated'}); "
-        f"{100 * report.plate_seen:.0f} % of the backdrop seen"
+        f"the backdrop seen in {100 * report.plate_seen:.0f} % of the picture"
     )
 
 

@@ -186,7 +186,7 @@ def test_the_number_of_frames_of_a_step(tiny_dataset, tracked):
 
 
 def test_masks_hold_density_where_poses_were_tracked(tiny_dataset, tracked):
-    run = toy_run()
+    run = toy_run(mask_penalty=None)
     assert decided(run, tiny_dataset).training.mask_penalty == 0.0
     assert decided(run, tracked).training.mask_penalty > 0
     assert decided(toy_run(mask_penalty=0.0), tracked).training.mask_penalty == 0.0
