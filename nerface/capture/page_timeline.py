@@ -173,9 +173,9 @@ def _plot(evidence: Evidence, axis: Axis, curves: Curves) -> Markup:
     if curves.marked is not None:
         line = next(iter(curves.lines.values()))
         parts += [_mark(x[row], (high - line[row]) / span * 100) for row in _thinned(np.flatnonzero(curves.marked))]
-    for value, y, base in ((high, "0", "hanging"), (low, "100%", "auto")):
+    for value, y, base, inwards in ((high, "0", "hanging", 2), (low, "100%", "auto", -4)):  # whole letters: "px" hangs
         text = f"{digits(value, 2 if span < 5 else 0)}{curves.unit}"
-        parts.append(element("text", text, class_="scale", x=3, y=y, dominant_baseline=base))
+        parts.append(element("text", text, class_="scale", x=3, y=y, dy=inwards, dominant_baseline=base))
     words = f"{curves.title} over time, {digits(float(values.min()))} to {digits(float(values.max()))}{curves.unit}"
     return _row(curves.title, curves.note, _canvas(parts, 76, words))
 

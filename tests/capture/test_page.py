@@ -264,6 +264,14 @@ def test_text_becomes_markup_only_through_element() -> None:
     assert [digits(value) for value in (1.0, -0.001, 0.125, 1e6, -2.5)] == ["1", "0", "0.12", "1000000", "-2.5"]
 
 
+def test_scales_are_written_inside_their_rows() -> None:
+    """A row cuts what hangs out of it: the top value stands a little lower, the bottom value a little higher."""
+    evidence = perfect()
+    page = Reader(str(timeline(evidence, time_axis(evidence))))
+    scales = [text for text in page.all("text") if text.get("class") == "scale" and "dy" in text]
+    assert {(text["y"], float(text["dy"]) > 0) for text in scales} == {("0", True), ("100%", False)}
+
+
 def test_a_long_clip_makes_no_long_page() -> None:
     """Four minutes at 60 Hz: curves are thinned to their outlines."""
     evidence = perfect(seconds=576.0)
