@@ -24,22 +24,16 @@ import av
 import cv2
 import numpy as np
 from gt_face import IDENTITY_SHAPES, read_face_model
-from gt_head import Head, Looks, Part
+from gt_head import Head, Looks
 from gt_motion import CONTROLS, FLIP, RATE, Motion, make_motion
-from gt_raster import rasterise
-from gt_texture import backdrop, looked_up, to_srgb
+from gt_scene import FOCAL_SHARE, Lens, Painter, Scene
+from gt_texture import backdrop, to_srgb
 from jaxtyping import Float
 
 from nerface.files import whole_file
 
 SIZE = 512
-FOCAL_SHARE = 1.6  # focal length over the picture's side: a phone's portrait camera
-SUPERSAMPLE = 2
 IDENTITY_SPREAD = 0.75  # standard deviation of the identity coefficients, as in the older clips
-LIGHT = np.array([0.72, 0.42, 0.55])  # towards the light, model axes: from the right; the older clips have it in front
-KEY, AMBIENT_TOP, AMBIENT_LOW = np.array([1.05, 0.95, 0.83]), np.array([0.34, 0.38, 0.44]), np.array([0.20, 0.17, 0.15])
-BLUR_STEPS = 5  # pictures averaged over the time that the shutter is open
-SHUTTER = 0.5  # of the time between two frames
 STILL_EVERY = 15  # frames between two pictures of --stills
 NOISE_LEVELS = 0.7  # standard deviation of the sensor noise, of 255
 
@@ -91,7 +85,7 @@ def write_clip(shared: Path, out: Path, choices: Choices, stills: bool) -> None:
     motion = make_motion(choices.frames, model.names, np.random.default_rng(choices.motion), choices.yaw)
     exposure = _exposure(choices)
     focal = FOCAL_SHARE * SIZE
-    scene = Scene(head, motion, focal, backdrop(SIZE, person))
+    scene = Scene(Painter(head, Lens(SIZE, focal), backdrop(SIZE, person)), motion)
     sensor = np.random.default_rng(choices.motion + 1)
 
     def pictures() -> Iterator[np.ndarray]:
@@ -142,99 +136,6 @@ def _projected(head: Head, motion: Motion, focal: float) -> Float[np.ndarray, "f
         camera = head.model.vertices(head.identity, weights) @ (rotation @ FLIP).T + translation
         rows.append(focal * camera[:, :2] / camera[:, 2:] + (SIZE - 1) / 2)
     return np.array(rows)
-
-
-class Scene:
-    """A head in motion before a backdrop: linear-light pictures of any moment, times in frames."""
-
-    def __init__(self, head: Head, motion: Motion, focal: float, behind: Float[np.ndarray, "size size 3"]) -> None:
-        self.head, self.motion, self.focal, self.behind = head, motion, focal, behind
-
-    def exposed(self, number: int) -> Float[np.ndarray, "size size 3"]:
-        """The mean over the time that the shutter is open, about the moment of the frame."""
-        moments = number + SHUTTER * (np.arange(BLUR_STEPS) / (BLUR_STEPS - 1) - 0.5)
-        return np.asarray(np.mean([self.draw(float(moment)) for moment in moments], axis=0))
-
-    def draw(self, moment: float) -> Float[np.ndarray, "size size 3"]:
-        """The picture at one moment."""
-        size = SIZE * SUPERSAMPLE
-        head_pose, body_pose, weights, gaze = self._state(moment)
-        pieces = self.head.pose(weights, gaze)
-        points, normals, starts = [], [], [0]
-        for piece in pieces:
-            points.append(_moved(piece.points, piece.bodily, head_pose, body_pose, place=1.0))
-            normals.append(_moved(piece.normals, piece.bodily, head_pose, body_pose, place=0.0))
-            starts.append(starts[-1] + len(piece.points))
-        camera, normal = np.concatenate(points), np.concatenate(normals)
-        parts = self.head.parts
-        triangles = np.concatenate([part.triangles + start for part, start in zip(parts, starts)])
-        back = np.concatenate([np.full(len(part.triangles), part.back) for part in parts])
-        middle = (SIZE - 1) / 2
-        screen = self.focal * camera[:, :2] / camera[:, 2:] + middle
-        # A sample s of the finer grid lies at pixel (s + 0.5) / SUPERSAMPLE - 0.5.
-        fine = np.concatenate([(screen + 0.5) * SUPERSAMPLE - 0.5, camera[:, 2:]], axis=1)
-        hits = rasterise(fine, triangles, back, (size, size))
-        picture = cv2.resize(self.behind, (size, size), interpolation=cv2.INTER_LINEAR).reshape(-1, 3)
-        corners = triangles[hits.triangle]
-        owner = np.repeat(np.arange(len(parts)), [len(part.triangles) for part in parts])[hits.triangle]
-        for number, part in enumerate(parts):
-            mine = owner == number
-            if mine.any():
-                local = corners[mine]
-                picture[hits.sample[mine]] = _shade(
-                    part, local - starts[number], hits.weights[mine], camera[local], normal[local]
-                )
-        return cv2.resize(picture.reshape(size, size, 3), (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-
-    def _state(self, moment: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Poses of head and body [4, 4] of model axes, weights and gaze at a moment, between frames as well."""
-        motion = self.motion
-        moment = float(np.clip(moment, 0, len(motion.weights) - 1))
-        low = int(min(np.floor(moment), len(motion.weights) - 2))
-        share = moment - low
-
-        def between(values: np.ndarray) -> np.ndarray:
-            return np.asarray((1 - share) * values[low] + share * values[low + 1])
-
-        pose = np.eye(4)
-        left, _, right = np.linalg.svd(between(motion.rotation))  # the rotation nearest to the mean of two close ones
-        pose[:3, :3], pose[:3, 3] = left @ right, between(motion.translation)
-        flip = np.diag([1.0, -1.0, -1.0, 1.0])
-        return pose @ flip, between(motion.body) @ flip, between(motion.weights), between(motion.gaze)
-
-
-def _moved(
-    points: np.ndarray, bodily: np.ndarray | float, head_pose: np.ndarray, body_pose: np.ndarray, place: float
-) -> np.ndarray:
-    """Points (`place` 1) or directions (0) in camera axes; what is between head and body goes with both."""
-    with_head = points @ head_pose[:3, :3].T + place * head_pose[:3, 3]
-    if np.ndim(bodily) == 0:
-        return np.asarray(with_head)
-    share = np.asarray(bodily)[:, None]
-    return np.asarray((1 - share) * with_head + share * (points @ body_pose[:3, :3].T + place * body_pose[:3, 3]))
-
-
-def _shade(
-    part: Part, corners: np.ndarray, weights: np.ndarray, camera: np.ndarray, normal: np.ndarray
-) -> Float[np.ndarray, "samples 3"]:
-    """Linear light of samples of one part: texture under one lamp, light from above and below, and a highlight."""
-    places = np.einsum("kc,kcx->kx", weights, part.places[corners])
-    pixels = places * (np.array(part.texture.shape[1::-1]) - 1)
-    colour = looked_up(part.texture, pixels)
-    dim = np.einsum("kc,kc->k", weights, part.shade[corners])[:, None]
-    facing = np.einsum("kc,kcx->kx", weights, normal)
-    facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
-    seen = np.einsum("kc,kcx->kx", weights, camera)
-    towards = -seen / np.linalg.norm(seen, axis=1, keepdims=True)
-    lamp = FLIP @ (LIGHT / np.linalg.norm(LIGHT))
-    # Light goes a little round the terminator, as in skin.
-    direct = np.clip((facing @ lamp + 0.15) / 1.15, 0, 1)[:, None]
-    upward = (0.5 - 0.5 * facing[:, 1])[:, None]
-    light = KEY * direct + AMBIENT_TOP * upward + AMBIENT_LOW * (1 - upward)
-    half = towards + lamp
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
-    highlight = part.gloss * np.clip((half * facing).sum(axis=1), 0, 1)[:, None] ** (24 if part.gloss < 0.2 else 120)
-    return np.asarray(dim * (colour * light + highlight * KEY))
 
 
 def encode(path: Path, images: Iterable[np.ndarray]) -> None:

@@ -55,11 +55,13 @@ class Motion:
     body: Float[np.ndarray, "frames 4 4"]
 
 
-def make_motion(frames: int, names: tuple[str, ...], random: np.random.Generator, yaw_deg: float = 25.0) -> Motion:
-    """A talking, nodding, looking, blinking head at 25 Hz, that turns by up to `yaw_deg` to each side."""
+def make_motion(
+    frames: int, names: tuple[str, ...], random: np.random.Generator, yaw_deg: float = 25.0, pitch_deg: float = 15.0
+) -> Motion:
+    """A talking, looking, blinking head at 25 Hz, that turns and nods by up to `yaw_deg` and `pitch_deg` each way."""
     time = np.arange(frames) / RATE
     yaw = _within(_wander(time, random, 3.1) + 0.35 * _wander(time, random, 1.1), -yaw_deg, yaw_deg)
-    pitch = _within(_wander(time, random, 2.3) + 0.35 * _wander(time, random, 0.9), -15, 15)
+    pitch = _within(_wander(time, random, 2.3) + 0.35 * _wander(time, random, 0.9), -pitch_deg, pitch_deg)
     roll = _within(_wander(time, random, 2.9), -8, 7)
     rotation = FLIP @ Rotation.from_euler("YXZ", np.stack([yaw, pitch, roll], 1), degrees=True).as_matrix() @ FLIP
     translation = np.stack(

@@ -61,7 +61,8 @@ def save_checkpoint(
     path: Path, avatar: Avatar, config: RunConfig, state: TrainingState, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Write an avatar, with `optimizer`'s state where one is given, to `path`: whole or not at all."""
-    tensors = {f"model.{name}": value.detach().cpu().contiguous() for name, value in avatar.state_dict().items()}
+    model = avatar.lasting_state() if optimizer is None else avatar.state_dict()
+    tensors = {f"model.{name}": value.detach().cpu().contiguous() for name, value in model.items()}
     if optimizer is not None:
         names = {id(parameter): name for name, parameter in avatar.named_parameters()}
         for parameter, values in optimizer.state.items():

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nerface.errors import UserError
-from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, kind_of
+from nerface.fields import CONFIGS, AvatarConfig, PaperConfig, SplatConfig, kind_of
 from nerface.precision import PRECISIONS
 
 OPTIMIZERS = ("Adam", "AdamW", "RAdam", "NAdam", "Adamax", "Adagrad", "RMSprop", "SGD")  # of torch.optim
 LATENT_PENALTY_FORMS = ("norm", "squared")
+COLOUR_LOSSES = ("squared", "absolute")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class TrainingConfig:
 
     `rays` pixels a step, drawn from `frames` training frames (None: 1, as NeRFace, or 8 where poses are corrected,
     which wants every frame seen often), `inside_weight` the seed's 0.9 : 0.1 preference for the head's box (or, with
-    `inside_share`, exactly that share of them inside: the paper's 0.95); `optimizer`, by its name in torch.optim, with
-    `learning_rate` falling by `decay_factor` every `decay_steps`. Added to the loss are `latent_penalty` times the norm
+    `inside_share`, exactly that share of them inside: the paper's 0.95). With `rays` None, for fields that draw whole
+    frames, all pixels of the frames count, by the same weights. `optimizer`, by its name in torch.optim, with
+    `learning_rate` falling by `decay_factor` every `decay_steps`. What is minimised is the `colour_loss`, squared or
+    absolute, mixed with `ssim_weight` of 1 - SSIM (whole frames alone). Added to it are `latent_penalty` times the norm
     of each latent code in use (`latent_penalty_form` "squared": its square, the paper's weight decay); with a learned
     background, `background_penalty` times its squared error where rays reach it; and, where the dataset has person
     masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: None: 0.02 for datasets
@@ -58,12 +61,14 @@ class TrainingConfig:
     """
 
     steps: int = 400_000
-    rays: int = 2048
+    rays: int | None = 2048
     frames: int | None = None
     learning_rate: float = 5e-4
     decay_factor: float = 0.1
     decay_steps: int = 250_000
     optimizer: str = "Adam"
+    colour_loss: str = "squared"
+    ssim_weight: float = 0.0
     latent_penalty: float = 0.005
     latent_penalty_form: str = "norm"
     background_penalty: float = 0.0
@@ -86,7 +91,15 @@ class TrainingConfig:
         for name in ("steps", "rays", "frames", "decay_steps", "log_every", "validate_every", "save_every"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1: {getattr(self, name)}")
-        if self.frames is not None and self.rays < self.frames:
+        if self.colour_loss not in COLOUR_LOSSES:
+            raise ValueError(f"colour_loss must be one of {', '.join(COLOUR_LOSSES)}: {self.colour_loss}")
+        if not 0.0 <= self.ssim_weight <= 1.0:
+            raise ValueError(f"ssim_weight must lie between 0 and 1: {self.ssim_weight}")
+        if self.ssim_weight and self.rays is not None:
+            raise ValueError("ssim_weight needs whole frames: rays=null")
+        if self.rays is None and self.inside_share is not None:
+            raise ValueError("inside_share says how rays are drawn, and whole frames draw none: use inside_weight")
+        if self.frames is not None and self.rays is not None and self.rays < self.frames:
             raise ValueError(f"rays must be at least frames, one of each: {self.rays} rays of {self.frames} frames")
         for name in ("learning_rate", "decay_factor", "pose_learning_rate", "colour_learning_rate", "drift_period"):
             if getattr(self, name) <= 0.0:
@@ -115,6 +128,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.training.background_penalty and self.avatar.background != "trainable":
             raise ValueError("training.background_penalty needs a learned background: avatar.background=trainable")
+        if isinstance(self.avatar, SplatConfig) != (self.training.rays is None):
+            raise ValueError(
+                f"the field {kind_of(self.avatar)} is trained on "
+                + ("whole frames: training.rays=null" if self.training.rays else "rays: give training.rays a number")
+            )
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from nerface.errors import UserError
 from nerface.fields.paper import PaperConfig
 from nerface.fields.paper_field import FieldConfig
 from nerface.fields.planes import PlanesConfig
+from nerface.fields.splat_config import SplatConfig
 from nerface.rendering.volume import SamplingConfig
 
 
@@ -35,11 +36,35 @@ def tiny() -> RunConfig:
         steps=1500, rays=1024, frames=4, learning_rate=1e-2, decay_steps=1500, log_every=50, validate_every=250,
         save_every=250,
     )  # fmt: skip
-    return RunConfig("tiny", PaperConfig(coarse, fine, sampling, 8, "standardised"), training)
+    return RunConfig(
+        "tiny",
+        PaperConfig(coarse=coarse, fine=fine, sampling=sampling, latent_channels=8, expression_input="standardised"),
+        training,
+    )
 
 
-PRESETS = {"paper": paper, "tiny": tiny}
-CAPTURE_SIZES_PX = {"paper": 512, "tiny": 160}
+def splat() -> RunConfig:
+    """Gaussians driven by the expression: minutes of training and hundreds of pictures a second on a GPU."""
+    training = TrainingConfig(
+        steps=8000, rays=None, frames=4, inside_weight=0.5, learning_rate=5e-3, decay_steps=8000,
+        colour_loss="absolute", ssim_weight=0.2, latent_penalty=0.001, mask_penalty=0.1, log_every=100,
+        validate_every=1000, save_every=2000,
+    )  # fmt: skip
+    return RunConfig("splat", SplatConfig(), training)
+
+
+def splat_tiny() -> RunConfig:
+    """The same for two CPU cores and a few minutes: a few thousand Gaussians, pictures of 160 pixels."""
+    training = TrainingConfig(
+        steps=1500, rays=None, frames=2, inside_weight=0.5, learning_rate=1e-2, decay_steps=1500,
+        colour_loss="absolute", ssim_weight=0.2, latent_penalty=0.001, mask_penalty=0.1, log_every=50,
+        validate_every=250, save_every=250,
+    )  # fmt: skip
+    return RunConfig("splat_tiny", SplatConfig(start=3000, most=7000), training)
+
+
+PRESETS = {"paper": paper, "tiny": tiny, "splat": splat, "splat_tiny": splat_tiny}
+CAPTURE_SIZES_PX = {"paper": 512, "tiny": 160, "splat": 512, "splat_tiny": 160}
 
 
 def preset(name: str) -> RunConfig:

@@ -65,12 +65,15 @@ class Condition:
 
     A `background` of None means nothing is known behind the person. `viewed_from`, a camera pose, makes the field
     believe that it is seen from there, while it is drawn from where the camera is (an ablation of the view direction).
+    `body_from`, a camera pose too, says where fields that move the body apart from the head put it: as it stands before
+    that camera (None: before this one, as if the camera stood still and the head turned).
     """
 
     expression: Float[Tensor, " expression"]
     latent: Float[Tensor, " latent"]
     background: Float[Tensor, "height width 3"] | None = None
     viewed_from: Float[Tensor, "4 4"] | None = None
+    body_from: Float[Tensor, "4 4"] | None = None
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,15 @@ class View:
     """What one picture shows: where from, and with which expression [E] (in the avatar's own channels).
 
     `latent` [L] is the code of this picture (None: the one of the whole sequence); `viewed_from` a pose whose viewing
-    directions the field is shown in place of the camera's (see `nerface.types.Condition`).
+    directions the field is shown in place of the camera's, `body_from` one before which the body stands (for both see
+    `nerface.types.Condition`).
     """
 
     camera: Camera
     expression: Float[torch.Tensor, " expression"]
     latent: Float[torch.Tensor, " latent"] | None = None
     viewed_from: Float[torch.Tensor, "4 4"] | None = None
+    body_from: Float[torch.Tensor, "4 4"] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Script:
     expressions: Float[np.ndarray, "frames expression"]
     latents: Float[torch.Tensor, "frames latent"] | None = None
     viewed_from: Float[np.ndarray, "frames 4 4"] | None = None
+    body_from: Float[np.ndarray, "frames 4 4"] | None = None
 
     def __len__(self) -> int:
         return len(self.expressions)
@@ -62,12 +65,14 @@ class Script:
         """The views, drawn with `intrinsics`."""
         poses, expressions = _tensor(self.camera_to_head), _tensor(self.expressions)
         seen_from = None if self.viewed_from is None else _tensor(self.viewed_from)
+        body_from = None if self.body_from is None else _tensor(self.body_from)
         return [
             View(
                 Camera(intrinsics, poses[index]),
                 expressions[index],
                 None if self.latents is None else self.latents[index],
                 None if seen_from is None else seen_from[index],
+                None if body_from is None else body_from[index],
             )
             for index in range(len(self))
         ]

@@ -15,6 +15,7 @@ from nerface.errors import UserError
 from nerface.evaluation.artist import EXPOSURES, PLATES, POSES, Artist, Manner
 from nerface.evaluation.backbones import LpipsFiles
 from nerface.evaluation.evidence import Evidence, Kept
+from nerface.evaluation.flicker import Flicker, FlickerFigures, number_in_video
 from nerface.evaluation.frames import Examiner, FrameScores
 from nerface.evaluation.outputs import OUTPUTS
 from nerface.evaluation.perceptual import open_judge
@@ -79,7 +80,7 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of one evaluation: `frames` in order, `means` over them, and the `timing` of drawing.
+    """The figures of one evaluation: `frames` in order, `means` over them, the `timing` of drawing, and `flicker`.
 
     `means.still*` are those of the best still image. `folder` holds `metrics.json`, `metrics.txt`, `frames.csv`,
     `contact_sheet.png`, and, where asked for, `renders/0000.png` and so on, `render.mp4`, `side_by_side.mp4`, and a
@@ -90,6 +91,7 @@ class Evaluation:
     frames: tuple[FrameScores, ...]
     means: FrameScores
     timing: Timing
+    flicker: FlickerFigures
 
     @property
     def seconds_per_frame(self) -> float:
@@ -124,7 +126,7 @@ def evaluate(
     total = len(split) if options.frames is None else min(options.frames, len(split))
     kept = Kept(options.save_images, options.video, options.outputs)
     with _output_folder(Path(folder), options.replace) as out:
-        scores = []
+        scores, flicker = [], Flicker()
         with Evidence(out, dataset, split, total, kept) as evidence:
             progress.start(f"drawing {options.split} frames", total)
             for index in range(total):
@@ -132,13 +134,15 @@ def evaluate(
                 drawing = artist.draw(index, frame)
                 evidence.add(index, frame, drawing, avatar)
                 scores.append(examiner.score(index, frame, drawing.picture, drawing.seconds))
+                number = number_in_video(frame, dataset.frame_rate)
+                flicker.add(drawing.picture, frame.image, frame.head_box, number)
                 progress.advance(note=f"{scores[-1].whole.psnr:.2f} dB")
         means = FrameScores.mean(scores)
         spent = timing([score.seconds for score in scores], avatar.device, options.precision)
-        settings = _settings(options, dataset, avatar, total)
+        settings, shown = _settings(options, dataset, avatar, total), flicker.figures()
         write_frames_csv(out / "frames.csv", [score.row() for score in scores])
-        write_summary(out, Summary(means.figures(), means.table(), examiner.judge.missing, settings, spent))
-    return Evaluation(Path(folder), tuple(scores), means, spent)
+        write_summary(out, Summary(means.figures(), means.table(), examiner.judge.missing, settings, spent, shown))
+    return Evaluation(Path(folder), tuple(scores), means, spent, shown)
 
 
 def _split_to_draw(dataset: Dataset, options: EvaluationOptions) -> Split:

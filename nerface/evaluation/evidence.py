@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -14,7 +13,6 @@ from jaxtyping import UInt8
 
 from nerface.data.dataset import Dataset, Split
 from nerface.data.images import write_png
-from nerface.errors import UserError
 from nerface.evaluation.artist import Drawing
 from nerface.evaluation.outputs import (
     MEANINGS,
@@ -108,14 +106,10 @@ def frame_rate(split: Split, dataset: Dataset) -> float:
 
 
 def _normals(avatar: Avatar, frame: Frame, drawing: Drawing) -> UInt8[np.ndarray, "height width 3"]:
-    from nerface.rendering.normals import Queryable, render_normals
-
-    if not hasattr(avatar, "query"):
-        raise UserError("normals need an avatar that tells its density at points, which this kind does not")
     training = avatar.training
     avatar.eval()
     try:
-        normals = render_normals(cast(Queryable, avatar), drawing.camera, drawing.condition).detach()
+        normals = avatar.normals(drawing.camera, drawing.condition)
     finally:
         avatar.train(training)
     return normals_picture(normals, drawing.rendering.opacity)

@@ -28,7 +28,7 @@ class PoseSearch:
     tracker: a degree, 4 mm) falling to a tenth.
     """
 
-    steps: int = 60
+    steps: int = 100
     rays: int = 1024
     rate: float = 0.15
     seed: int = 0

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nerface.evaluation.flicker import FlickerFigures
 from nerface.evaluation.metrics import Scores
 from nerface.evaluation.nerface_convention import NerfaceScores
 from nerface.evaluation.perceptual import Perceptual
@@ -31,7 +32,7 @@ FIGURE_TITLES = {"lpips_alex": "LPIPS (AlexNet)", "lpips_vgg": "LPIPS (VGG-16)"}
 @dataclass(frozen=True)
 class Summary:
     """What is told of an evaluation: `means` by their names, the lines of the `table`, why figures are `missing`,
-    `settings`, and the `timing` where anything was drawn.
+    `settings`, and the `timing` and `flicker` where anything was drawn.
     """
 
     means: Mapping[str, float]
@@ -39,6 +40,7 @@ class Summary:
     missing: Mapping[str, str]
     settings: Mapping[str, Any]
     timing: Timing | None = None
+    flicker: FlickerFigures | None = None
 
 
 def flat(groups: Mapping[str, Scores | Perceptual | NerfaceScores]) -> dict[str, float]:
@@ -73,7 +75,7 @@ def _cell(value: str | int | float) -> str:
 
 
 def write_summary(folder: Path, summary: Summary) -> None:
-    """`metrics.json` (means, what is missing and why, settings, timing) and `metrics.txt` in `folder`."""
+    """`metrics.json` (means, what is missing and why, settings, timing, flicker) and `metrics.txt` in `folder`."""
     value: dict[str, Any] = {
         "means": {name: None if math.isnan(mean) else mean for name, mean in summary.means.items()},
         "not_available": dict(summary.missing),
@@ -81,6 +83,8 @@ def write_summary(folder: Path, summary: Summary) -> None:
     }
     if summary.timing is not None:
         value["timing"] = dataclasses.asdict(summary.timing)
+    if summary.flicker is not None:
+        value["flicker"] = dataclasses.asdict(summary.flicker)
     write_json(folder / "metrics.json", value)
     with whole_file(folder / "metrics.txt") as partial:
         partial.write_text(summary_text(summary), encoding="utf-8")
@@ -90,6 +94,8 @@ def summary_text(summary: Summary) -> str:
     """The same as a table for people."""
     lines = [*summary.table, "", LEGEND]
     lines += [f"{FIGURE_TITLES.get(name, name)}: n/a: {reason}" for name, reason in summary.missing.items()]
+    if summary.flicker is not None:
+        lines += summary.flicker.table()
     if summary.timing is not None:
         lines.append(summary.timing.line())
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in summary.settings.items()]

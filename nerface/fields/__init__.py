@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from nerface.fields.base import Avatar, Subject
+from nerface.fields.base import Avatar, AvatarConfig, Subject
 from nerface.fields.paper import PaperAvatar, PaperConfig
+from nerface.fields.splat import SplatAvatar
+from nerface.fields.splat_config import SplatConfig
 
-AvatarConfig = PaperConfig
-CONFIGS: dict[str, type[PaperConfig]] = {"paper": PaperConfig}
+KINDS: dict[type[AvatarConfig], type[PaperAvatar] | type[SplatAvatar]] = {
+    PaperConfig: PaperAvatar,
+    SplatConfig: SplatAvatar,
+}
+CONFIGS: dict[str, type[AvatarConfig]] = {"paper": PaperConfig, "splat": SplatConfig}
+
+__all__ = [
+    "CONFIGS",
+    "Avatar",
+    "AvatarConfig",
+    "PaperAvatar",
+    "PaperConfig",
+    "SplatAvatar",
+    "SplatConfig",
+    "Subject",
+    "build_avatar",
+    "kind_of",
+]
 
 
 def kind_of(config: AvatarConfig) -> str:
@@ -16,4 +34,4 @@ def kind_of(config: AvatarConfig) -> str:
 
 def build_avatar(config: AvatarConfig, subject: Subject) -> Avatar:
     """An avatar with fresh weights (drawn from torch's global generator: seed it first)."""
-    return PaperAvatar(config, subject)
+    return KINDS[type(config)](config, subject)  # type: ignore[arg-type]

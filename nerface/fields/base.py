@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from nerface.errors import UserError
+from nerface.fields.held_back import HeldBack
 from nerface.types import Camera, Condition, Intrinsics, Rendering
+
+if TYPE_CHECKING:
+    from nerface.data.dataset import Dataset
+
+BACKGROUNDS = ("plate", "none", "trainable")
+
+
+@dataclass(frozen=True)
+class AvatarConfig:
+    """What every field is asked for alike.
+
+    `use_expression` and `use_latent` False feed zeros in place of the frame's condition: the paper's ablations.
+    `background`: "plate" puts the dataset's plate behind the person, "trainable" a picture that is learned, "none"
+    leaves what is behind to the field. `refine_poses` learns a small rigid correction per training frame,
+    `refine_colours` small gains of its three colours; None leaves it to the dataset: on where its poses were tracked in
+    a video or its exposures measured, off elsewhere.
+    """
+
+    latent_channels: int = 32
+    use_expression: bool = True
+    use_latent: bool = True
+    background: str = "plate"
+    refine_poses: bool | None = None
+    refine_colours: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.background not in BACKGROUNDS:
+            raise ValueError(f"background must be one of {', '.join(BACKGROUNDS)}: {self.background}")
 
 
 @dataclass(frozen=True)
@@ -39,19 +71,27 @@ class Subject:
 class PixelBatch:
     """Pixels of several training frames: F frames, P pixels, P / F of each frame, frame by frame.
 
-    `frames` [F] are rows of the train split; `pixels` [P, 2] are (row, column); `target` and `background` [P, 3] in
-    [0, 1]; `mask` [P] in [0, 1] (1 = person) where it is wanted and the dataset has masks. `camera_to_head` [F, 4, 4]
-    and `expression` [F, E] belong to `frames`.
+    `frames` [F] are rows of the train split; `pixels` [P, 2] are (row, column), or None where all pixels of every frame
+    are there, row by row; `target` and `background` [P, 3] in [0, 1]; `mask` [P] in [0, 1] (1 = person) where it is
+    wanted and the dataset has masks; `weight` [P], of mean 1, says how much each pixel counts (None: all alike).
+    `camera_to_head` [F, 4, 4] and `expression` [F, E] belong to `frames`.
     """
 
     intrinsics: Intrinsics
     frames: Int[Tensor, " frames"]
-    pixels: Int[Tensor, "pixels 2"]
+    pixels: Int[Tensor, "pixels 2"] | None
     target: Float[Tensor, "pixels 3"]
     background: Float[Tensor, "pixels 3"] | None
     mask: Float[Tensor, " pixels"] | None
     camera_to_head: Float[Tensor, "frames 4 4"]
     expression: Float[Tensor, "frames expression"]
+    weight: Float[Tensor, " pixels"] | None = None
+
+    def of(self, picture: Float[Tensor, "height width channels"]) -> Float[Tensor, "pixels channels"]:
+        """The values of a picture, the same for every frame, at the batch's pixels."""
+        if self.pixels is None:
+            return picture.flatten(0, 1).repeat(self.frames.shape[0], 1)
+        return picture[self.pixels[:, 0], self.pixels[:, 1]]
 
 
 class Avatar(nn.Module, ABC):
@@ -59,7 +99,8 @@ class Avatar(nn.Module, ABC):
 
     Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the plate
     `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
-    `trained_background` [H, W, 3], a plate that is learned. `pose_corrections` [train frames, 6], where there are some,
+    `trained_background` [H, W, 3], a plate that is learned. `whole_frames` is True of fields that draw all pixels of a
+    frame at once and are trained so. `pose_corrections` [train frames, 6], where there are some,
     move the cameras of training frames (`nerface.fields.pose_correction`); `colour_corrections` [train frames, 3] are
     the logarithms of the gains with which a training frame's camera recorded red, green and blue. `chunk_samples`
     bounds how many samples are in flight while pictures are drawn (None: what suits the device). `has_backdrop` is
@@ -75,6 +116,7 @@ class Avatar(nn.Module, ABC):
     colour_corrections: nn.Parameter | None
     chunk_samples: int | None = None
     has_backdrop: bool = True
+    whole_frames: bool = False
 
     def __init__(self, subject: Subject, latent_channels: int) -> None:
         super().__init__()
@@ -97,6 +139,29 @@ class Avatar(nn.Module, ABC):
             self.pose_corrections = nn.Parameter(torch.zeros(frames, 6))
         if colours:
             self.colour_corrections = nn.Parameter(torch.zeros(frames, 3))
+
+    def prepare(self, dataset: Dataset, generator: torch.Generator) -> None:
+        """Begin from what the dataset shows, where the field has a use for that. Called once, before training."""
+
+    def parameter_groups(self, parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
+        """`parameters`, which are some of the avatar's own, as groups for an optimiser.
+
+        Besides an optimiser's own settings a group may say its `rate`: a factor on the run's learning rate.
+        """
+        return [{"params": list(parameters)}]
+
+    def penalty(self, batch: PixelBatch) -> Tensor | None:
+        """What the field adds to the loss of a step, or None."""
+        return None
+
+    @torch.no_grad()
+    def adapt(self, optimizer: torch.optim.Optimizer, generator: torch.Generator, step: int, steps: int) -> None:
+        """Called after step `step` of `steps` (from 0) with its gradients still there: a field whose number of parts
+        changes changes it here, in itself and in the optimiser's memory."""
+
+    def lasting_state(self) -> dict[str, Tensor]:
+        """What an avatar file holds: `state_dict`, less what only training needs."""
+        return self.state_dict()
 
     def recorded(self, colour: Float[Tensor, "pixels 3"], frames: Int[Tensor, " frames"]) -> Float[Tensor, "pixels 3"]:
         """Rendered colours as the camera recorded them in training `frames`, the same number of pixels of each."""
@@ -145,12 +210,38 @@ class Avatar(nn.Module, ABC):
             f"latent code '{choice}' is not known: use mean, zero, or frame:K with K from 0 to {codes.shape[0] - 1}"
         )
 
+    def check_condition(self, camera: Camera, condition: Condition) -> None:
+        """Raise `UserError` where the condition does not fit the avatar or the picture."""
+        inner = camera.intrinsics
+        if condition.expression.shape != (len(self.expression_names),):
+            raise UserError(
+                f"the avatar has {len(self.expression_names)} expression channels, the condition "
+                f"{condition.expression.shape[-1]}: map them by name first"
+            )
+        if condition.latent.shape != self.latent_codes.shape[1:]:
+            raise UserError(
+                f"the avatar has {self.latent_codes.shape[1]} latent channels, the condition "
+                f"{condition.latent.shape[-1]}: take one of its own codes (mean, zero, frame:K)"
+            )
+        if condition.background is not None and condition.background.shape[:2] != (inner.height, inner.width):
+            height, width = condition.background.shape[:2]
+            raise UserError(f"the background is {width}x{height}, the image {inner.width}x{inner.height}: resize it")
+
     @abstractmethod
     def render(self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None) -> Rendering:
         """The whole image ([H, W, ...]) or the chosen (row, column) `pixels` ([P, ...]), without randomness.
 
         The image has the size of `camera.intrinsics`; `condition.background` must have that size too.
         """
+
+    def normals(self, camera: Camera, condition: Condition) -> Float[Tensor, "height width 3"]:
+        """The normal of the surface that each pixel shows: unit vectors in head space, towards the camera's side, zero
+        where hardly anything of the person is. Raises `UserError` where the field has none."""
+        raise UserError("normals need an avatar that has a surface, which this kind does not")
+
+    def held_back(self, expressions: Float[np.ndarray, "frames expression"]) -> tuple[HeldBack, ...]:
+        """The channels in which the avatar does not follow these expressions as far as they go; none by default."""
+        return ()
 
     def render_stages(
         self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None

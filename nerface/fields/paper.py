@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from nerface.cameras import all_pixels, pixel_directions, to_head_space
-from nerface.errors import UserError
-from nerface.fields.base import Avatar, PixelBatch, Subject
+from nerface.fields.base import Avatar, AvatarConfig, PixelBatch, Subject
 from nerface.fields.paper_field import FieldConfig, PaperField
 from nerface.fields.pose_correction import corrected
 from nerface.rendering.compositing import density
+from nerface.rendering.normals import render_normals
 from nerface.rendering.volume import SamplingConfig, for_drawing, render_rays
 from nerface.types import Camera, Condition, Rays, Rendering, concatenate
 
@@ -24,42 +24,31 @@ EXPRESSION_DIVISOR = 3.0  # NeRFace feeds its coefficients divided by 3 (spec 3.
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
 EXPRESSION_INPUTS = ("divided", "standardised", "raw")
 DIRECTIONS = ("view", "z_near_far")
-BACKGROUNDS = ("plate", "none", "trainable")
 
 
 @dataclass(frozen=True)
-class PaperConfig:
+class PaperConfig(AvatarConfig):
     """The avatar of the paper: two fields, how rays are sampled, and how a frame's condition is fed.
 
     `expression_input`: "divided" is the paper's (raw coefficients / 3), "standardised" subtracts the training mean and
     divides by the training spread of each channel, for coefficients in [0, 1] that hardly leave their mean, "raw"
-    leaves them as they are. `use_expression` and `use_latent` False feed zeros instead: the paper's ablations.
+    leaves them as they are.
 
     `direction` is what the field is told of the view: "view", the unit vector, or "z_near_far", what the released code
     feeds by accident (spec 0.1): the third component of the un-normalised ray direction, near and far.
 
-    `background`: "plate" puts the dataset's plate behind the last sample, "trainable" a picture that is learned, "none"
-    leaves the last sample the colour that the field gives it.
-
-    `refine_poses` learns a small rigid correction per training frame, `refine_colours` small gains of its three
-    colours; None leaves it to the dataset: on where its poses were tracked in a video or its exposures measured, off
-    elsewhere.
+    The plate stands behind the last sample; with `background` "none" that keeps the colour that the field gives it.
     """
 
     coarse: FieldConfig = field(default_factory=FieldConfig)
     fine: FieldConfig = field(default_factory=FieldConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    latent_channels: int = 32
     expression_input: str = "divided"
-    use_expression: bool = True
-    use_latent: bool = True
     direction: str = "view"
-    background: str = "plate"
-    refine_poses: bool | None = None
-    refine_colours: bool | None = None
 
     def __post_init__(self) -> None:
-        choices = {"expression_input": EXPRESSION_INPUTS, "direction": DIRECTIONS, "background": BACKGROUNDS}
+        super().__post_init__()
+        choices = {"expression_input": EXPRESSION_INPUTS, "direction": DIRECTIONS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}: {getattr(self, name)}")
@@ -128,13 +117,14 @@ class PaperAvatar(Avatar):
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         """Coarse and fine rendering of the batch's pixels, with jittered depths and density noise."""
+        assert batch.pixels is not None
         directions = pixel_directions(batch.intrinsics, batch.pixels[:, 0], batch.pixels[:, 1])
         per_frame, poses, background = batch.pixels.shape[0] // batch.frames.shape[0], batch.camera_to_head, None
         if self.pose_corrections is not None:
             poses = corrected(poses, self.pose_corrections[batch.frames])
         origins, directions = to_head_space(directions, poses.repeat_interleave(per_frame, dim=0))
         if self.trained_background is not None:
-            background = self.trained_background[batch.pixels[:, 0], batch.pixels[:, 1]]
+            background = batch.of(self.trained_background)
         elif self.config.background == "plate":
             background = batch.background
         rays = Rays(origins, directions, background, self.view_input(directions))
@@ -145,11 +135,15 @@ class PaperAvatar(Avatar):
         """The fine rendering of an image or of chosen pixels; see `Avatar.render`."""
         return self.render_stages(camera, condition, pixels)[-1]
 
+    def normals(self, camera: Camera, condition: Condition) -> Float[Tensor, "height width 3"]:
+        """From the density's gradient (`nerface.rendering.normals`)."""
+        return render_normals(self, camera, condition).detach()
+
     def render_stages(
         self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None
     ) -> list[Rendering]:
         """The coarse and the fine rendering of an image or of chosen pixels."""
-        self._check(camera, condition)
+        self.check_condition(camera, condition)
         inner = camera.intrinsics
         wanted = all_pixels(inner, self.device) if pixels is None else pixels.to(self.device)
         row = self.condition_rows(condition.expression[None].to(self.device), condition.latent[None].to(self.device))
@@ -171,20 +165,3 @@ class PaperAvatar(Avatar):
             parts.append(render_rays((self.coarse, self.fine), rays, row, sampling))
         stages = [concatenate(list(stage)) for stage in zip(*parts)]
         return [stage.reshape(inner.height, inner.width) for stage in stages] if pixels is None else stages
-
-    def _check(self, camera: Camera, condition: Condition) -> None:
-        """Raise `UserError` where the condition does not fit the avatar or the picture."""
-        inner = camera.intrinsics
-        if condition.expression.shape != (len(self.expression_names),):
-            raise UserError(
-                f"the avatar has {len(self.expression_names)} expression channels, the condition "
-                f"{condition.expression.shape[-1]}: map them by name first"
-            )
-        if condition.latent.shape != self.latent_codes.shape[1:]:
-            raise UserError(
-                f"the avatar has {self.latent_codes.shape[1]} latent channels, the condition "
-                f"{condition.latent.shape[-1]}: take one of its own codes (mean, zero, frame:K)"
-            )
-        if condition.background is not None and condition.background.shape[:2] != (inner.height, inner.width):
-            height, width = condition.background.shape[:2]
-            raise UserError(f"the background is {width}x{height}, the image {inner.width}x{inner.height}: resize it")

@@ -70,6 +70,7 @@ def draw(
         latent if view.latent is None else view.latent.to(device),
         avatar.plate() if background is None else background.to(device),
         None if view.viewed_from is None else view.viewed_from.to(device),
+        None if view.body_from is None else view.body_from.to(device),
     )
     return draw_view(avatar, camera, condition, precision)[1]
 

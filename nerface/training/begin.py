@@ -87,7 +87,7 @@ def decided(config: RunConfig, dataset: Dataset) -> RunConfig:
         avatar=dataclasses.replace(avatar, refine_poses=poses, refine_colours=colours),
         training=dataclasses.replace(
             config.training,
-            frames=min(frames, config.training.rays),
+            frames=min(frames, config.training.rays or frames),
             mask_penalty=masked if config.training.mask_penalty is None else config.training.mask_penalty,
         ),
     )
@@ -120,7 +120,7 @@ def make_optimizer(avatar: Avatar, settings: TrainingConfig) -> torch.optim.Opti
     Corrections of frames are moved by `nerface.training.corrections`.
     """
     apart = {id(one) for one in (avatar.pose_corrections, avatar.colour_corrections) if one is not None}
-    groups = [{"params": [one for one in avatar.parameters() if id(one) not in apart]}]
+    groups = avatar.parameter_groups([one for one in avatar.parameters() if id(one) not in apart])
     fused = {"fused": True} if avatar.device.type == "cuda" and settings.optimizer in FUSED else {}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, settings.optimizer)(
         groups, lr=settings.learning_rate, **fused
@@ -173,6 +173,7 @@ def _fresh(dataset: Dataset, config: RunConfig, subject: Subject) -> Avatar:
         avatar.trained_background.data = torch.from_numpy(best_still_image(dataset.train)).float() / 255.0
     if avatar.colour_corrections is not None:
         avatar.colour_corrections.data = torch.from_numpy(np.log(dataset.train.exposures))
+    avatar.prepare(dataset, torch.Generator().manual_seed(config.training.seed))
     return avatar
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from nerface.config import TrainingConfig
 from nerface.data.dataset import Dataset
 from nerface.fields.base import PixelBatch
-from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes
+from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes, pixel_weights
 
 DEVICE_SHARE = 0.5  # frames move to the GPU while they fill at most this share of its free memory
 
@@ -40,12 +40,15 @@ class FrameStore:
         return int(self.camera_to_head.shape[0])
 
     def draw(self, settings: TrainingConfig, generator: torch.Generator) -> PixelBatch:
-        """About `settings.rays` pixels, as many of each of `settings.frames` different frames, more of the head's box.
+        """About `settings.rays` pixels, as many of each of `settings.frames` different frames, more of the head's box;
+        or all their pixels, with weights in place of chances.
 
         Where the plate was never seen, the background handed out is a random colour: the field cannot lean on a made-up
         plate and has to be opaque there, as the person was in every training frame.
         """
         chosen = torch.randperm(len(self), generator=generator, device=self.device)[: settings.frames or 1]
+        if settings.rays is None:
+            return self._whole(chosen, settings, generator)
         rays = settings.rays - settings.rays % chosen.shape[0]
         owner = torch.arange(chosen.shape[0], device=self.device).repeat_interleave(rays // chosen.shape[0])
         boxes = self.boxes[chosen]
@@ -57,9 +60,8 @@ class FrameStore:
         pixels = draw_pixels(boxes[owner], inside, self.height, self.width, generator)
         rows, columns = pixels.unbind(-1)
         background = None if self.background is None else self.background[rows, columns].float() / 255.0
-        if self.any_unseen and background is not None:
-            made_up = torch.rand(background.shape, generator=generator, device=self.device)
-            background = torch.where(self.unseen[rows, columns, None], made_up, background)
+        if background is not None:
+            background = self._made_up(background, self.unseen[rows, columns], generator)
         return PixelBatch(
             intrinsics=self.intrinsics,
             frames=chosen,
@@ -70,6 +72,41 @@ class FrameStore:
             camera_to_head=self.camera_to_head[chosen],
             expression=self.expressions[chosen],
         )
+
+    def _whole(
+        self, chosen: Int[Tensor, " frames"], settings: TrainingConfig, generator: torch.Generator
+    ) -> PixelBatch:
+        """All pixels of the chosen frames, weighted as the pixels that `draw` takes are on average."""
+        count, background, weight = chosen.shape[0], None, None
+        if self.background is not None:
+            background = (self.background.float() / 255.0).flatten(0, 1).repeat(count, 1)
+            background = self._made_up(background, self.unseen.flatten().repeat(count), generator)
+        if settings.inside_weight != 0.5:
+            weight = pixel_weights(self.boxes[chosen], self.height, self.width, settings.inside_weight).flatten()
+        return PixelBatch(
+            intrinsics=self.intrinsics,
+            frames=chosen,
+            pixels=None,
+            target=self._frames(self.images, chosen).reshape(-1, 3),
+            background=background,
+            mask=None if self.masks is None else self._frames(self.masks, chosen).flatten(),
+            camera_to_head=self.camera_to_head[chosen],
+            expression=self.expressions[chosen],
+            weight=weight,
+        )
+
+    def _made_up(self, background: Tensor, unseen: Tensor, generator: torch.Generator) -> Float[Tensor, "pixels 3"]:
+        """The background with random colours where `unseen` [P]."""
+        if not self.any_unseen:
+            return background
+        colours = torch.rand(background.shape, generator=generator, device=self.device)
+        return torch.where(unseen[:, None], colours, background)
+
+    def _frames(self, store: np.ndarray | Tensor, frames: Int[Tensor, " frames"]) -> Tensor:
+        """Whole stored frames, in [0, 1]."""
+        if isinstance(store, Tensor):
+            return store[frames].float() / 255.0
+        return torch.from_numpy(store[frames.cpu().numpy()]).to(self.device).float() / 255.0
 
     def _gather(
         self,

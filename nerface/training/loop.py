@@ -16,13 +16,14 @@ from nerface.config import RunConfig, TrainingConfig
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
 from nerface.fields import Avatar
+from nerface.fields.base import PixelBatch
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
 from nerface.training.begin import begin, decided
 from nerface.training.corrections import FrameCorrections
 from nerface.training.frames import FrameStore
 from nerface.training.log import RunLog, tensorboard_writer
-from nerface.training.losses import LOSSES, background_loss, colour_loss, latent_loss, mask_loss, psnr
+from nerface.training.losses import LOSSES, background_loss, colour_loss, latent_loss, mask_loss, psnr, ssim_loss
 from nerface.training.validation import Validation
 
 
@@ -122,24 +123,40 @@ def training_step(
     batch = frames.draw(settings, generator)
     with autocast(frames.device, settings.precision):
         renderings = avatar.render_batch(batch, generator)
-    errors = [colour_loss(avatar.recorded(stage.colour, batch.frames), batch.target) for stage in renderings]
+    colours = [avatar.recorded(stage.colour, batch.frames) for stage in renderings]
+    errors = [colour_loss(colour, batch.target) for colour in colours]
     code_loss = latent_loss(avatar.latent_codes[batch.frames], settings.latent_penalty_form)
-    loss = torch.stack(errors).sum() + settings.latent_penalty * code_loss + corrections.penalty(avatar, batch.frames)
+    loss = torch.stack([likeness_loss(colour, batch, settings) for colour in colours]).sum()
+    loss = loss + settings.latent_penalty * code_loss + corrections.penalty(avatar, batch.frames)
+    if (own := avatar.penalty(batch)) is not None:
+        loss = loss + own
     bg_loss = torch.zeros_like(loss)
     if settings.background_penalty and avatar.trained_background is not None:
-        shown = avatar.trained_background[batch.pixels[:, 0], batch.pixels[:, 1]]
-        bg_loss = background_loss(shown, batch.target, renderings[-1].opacity)
+        bg_loss = background_loss(batch.of(avatar.trained_background), batch.target, renderings[-1].opacity)
         loss = loss + settings.background_penalty * bg_loss
     if settings.mask_penalty and batch.mask is not None:
         misses = [mask_loss(rendering.opacity, batch.mask) for rendering in renderings]
         loss = loss + settings.mask_penalty * torch.stack(misses).sum()
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step)
+        group["lr"] = learning_rate(settings, step) * group.get("rate", 1.0)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
     corrections.step(avatar, optimizer, batch.frames, step)
+    avatar.adapt(optimizer, generator, step, settings.steps)
     return torch.stack([loss, errors[0], errors[-1], code_loss, bg_loss]).detach()
+
+
+def likeness_loss(
+    colour: Float[torch.Tensor, "pixels 3"], batch: PixelBatch, settings: TrainingConfig
+) -> Float[torch.Tensor, ""]:
+    """How far a rendering is from the batch's target: the colour loss, mixed with 1 - SSIM of whole frames."""
+    loss = colour_loss(colour, batch.target, settings.colour_loss, batch.weight)
+    if not settings.ssim_weight:
+        return loss
+    shape = (-1, batch.intrinsics.height, batch.intrinsics.width, 3)
+    pictures, targets = colour.reshape(shape).movedim(-1, 1), batch.target.reshape(shape).movedim(-1, 1)
+    return (1 - settings.ssim_weight) * loss + settings.ssim_weight * ssim_loss(pictures, targets)
 
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:

@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 
-def colour_loss(colour: Float[Tensor, "pixels 3"], target: Float[Tensor, "pixels 3"]) -> Float[Tensor, ""]:
-    """Mean squared error over pixels and channels (NeRFace sec. 3.3)."""
-    return torch.mean((colour - target) ** 2)
+def colour_loss(
+    colour: Float[Tensor, "pixels 3"],
+    target: Float[Tensor, "pixels 3"],
+    form: str = "squared",
+    weight: Float[Tensor, " pixels"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean "squared" error over pixels and channels (NeRFace sec. 3.3), or mean "absolute" error.
+
+    `weight`, of mean 1, says how much each pixel counts.
+    """
+    difference = colour - target
+    error = difference.abs() if form == "absolute" else difference.square()
+    return error.mean() if weight is None else (error.mean(dim=-1) * weight).mean()
+
+
+SSIM_SIGMA_PX = 1.5
+SSIM_RADIUS_PX = 5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+
+
+def ssim_loss(
+    pictures: Float[Tensor, "pictures 3 height width"], targets: Float[Tensor, "pictures 3 height width"]
+) -> Float[Tensor, ""]:
+    """1 - SSIM, a mean over pixels, channels and pictures (Wang et al. 2004, eq. 13, 11 x 11 Gaussian window).
+
+    Pictures on [0, 1]. At the border the window looks at black in both.
+    """
+    offsets = torch.arange(-SSIM_RADIUS_PX, SSIM_RADIUS_PX + 1, device=pictures.device, dtype=pictures.dtype)
+    window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA_PX**2))
+    window = window / window.sum()
+    # One pass for the two means, the two squares and the product.
+    stack = torch.cat([pictures, targets, pictures.square(), targets.square(), pictures * targets])
+    flat = stack.reshape(-1, 1, *stack.shape[-2:])
+    rows = F.conv2d(flat, window.view(1, 1, -1, 1), padding=(SSIM_RADIUS_PX, 0))
+    blurred = F.conv2d(rows, window.view(1, 1, 1, -1), padding=(0, SSIM_RADIUS_PX)).reshape(stack.shape)
+    mean, target_mean, square, target_square, product = blurred.chunk(5)
+    variance, target_variance = square - mean.square(), target_square - target_mean.square()
+    covariance = product - mean * target_mean
+    likeness = (2 * mean * target_mean + SSIM_C1) * (2 * covariance + SSIM_C2)
+    scale = (mean.square() + target_mean.square() + SSIM_C1) * (variance + target_variance + SSIM_C2)
+    return 1 - (likeness / scale).mean()
 
 
 # What a step is told apart into, in the order of a row: all that is minimised, the squared errors of the first and of

@@ -24,6 +24,19 @@ def inside_probability(
     return (inside / (inside + outside)).float()
 
 
+def pixel_weights(
+    boxes: Int[Tensor, "frames 4"], height: int, width: int, weight: float
+) -> Float[Tensor, "frames height width"]:
+    """How often each pixel would be drawn with `weight` inside its frame's box and 1 - `weight` outside: mean 1."""
+    rows = torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    top, bottom, left, right = boxes[:, :, None].unbind(1)
+    in_rows, in_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+    inside = in_rows[:, :, None] & in_columns[:, None, :]
+    chances = torch.where(inside, weight, 1.0 - weight)
+    return chances / chances.mean(dim=(1, 2), keepdim=True)
+
+
 def exact_share(
     boxes: Int[Tensor, "frames 4"], height: int, width: int, per_frame: int, share: float
 ) -> Bool[Tensor, " pixels"]:

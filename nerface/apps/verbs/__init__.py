@@ -22,6 +22,7 @@ from nerface.apps.verbs import (
     metrics,
     reenact,
     render,
+    splats,
     train,
     weights,
 )
@@ -52,5 +53,6 @@ VERBS: tuple[Verb, ...] = (
     render,
     reenact,
     mesh,
+    splats,
     weights,
 )
