@@ -2,11 +2,11 @@
 
 Draws into the new folder OUT:
 
-    channels.png  every expression channel by itself, the others at the training mean, in five steps from its least value
-                  in training less the whole range to its greatest plus the whole range.
+    channels.png  every expression channel by itself, the others at the training mean, in five steps from its least
+                  value in training less the whole range to its greatest plus the whole range.
     angles.png    the head from yaw and pitch up to 30 degrees beyond what training saw, the body in three ways: still
-                  before the camera, turning with the head, and turning with it beyond what training saw alone (as
-                  `nerface render` has it).
+                  before the camera, turning with the head, and still as far as a neck turns (as `nerface render` has
+                  it).
     sweeps.json   what the avatar held back, and the angles.
 
 Prints the channels held back.
@@ -25,7 +25,7 @@ from jaxtyping import Float, UInt8
 
 from nerface.checkpoint import load_avatar
 from nerface.data.images import write_png
-from nerface.driving.limits import kept_within, seen_angles
+from nerface.driving.limits import body_poses, seen_angles
 from nerface.driving.paths import turned
 from nerface.driving.views import Script, rest_pose, subject_convention
 from nerface.fields.base import Avatar, Subject
@@ -38,7 +38,7 @@ BEYOND = 1.0  # of a channel's range, to either side
 BEYOND_DEG = 30.0
 BLOCKS = 4  # of channels side by side
 BAR_PX = 16
-BODIES = ("still body", "body turns with the head", "body turns beyond the seen angles")
+BODIES = ("still body", "body turns with the head", "body turns where a neck does not")
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def angle_sheet(avatar: Avatar, width: int) -> UInt8[np.ndarray, "height width 3
     ):
         poses = turned(rest, angles, convention)
         expressions = np.tile(np.array(subject.expression_mean, dtype=np.float32), (len(poses), 1))
-        bodies = (None, np.repeat(rest[None], len(poses), axis=0), kept_within(poses, subject.seen_angles))
+        bodies = (None, np.repeat(rest[None], len(poses), axis=0), body_poses(poses, rest, subject.seen_angles))
         for body, words in zip(bodies, BODIES):
             pictures = drawn(avatar, Script(poses, expressions, body_from=body), width)
             degrees = " ".join(f"{angle:+.0f}" for angle in angles[:, int(name == "pitch")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from nerface.driving.edits import Edit, beyond_training, read_edit
 from nerface.driving.latents import OWN, WALK, sequence_latents
 from nerface.driving.limits import beyond, kept_within
 from nerface.driving.repose import camera_angles
-from nerface.driving.views import Script, rest_pose, subject_convention
+from nerface.driving.views import Script, rest_pose, standing, subject_convention
 from nerface.errors import UserError
 from nerface.fields.base import Avatar, Subject
+from nerface.fields.held_back import HeldBack
 from nerface.rendering.sequence import SequenceOptions, render_video
 from nerface.video import DEFAULT_FRAME_RATE_HZ
 
@@ -70,15 +72,21 @@ def edited(
 def within_range(
     expressions: Float[np.ndarray, "frames expression"],
     options: argparse.Namespace,
-    subject: Subject,
+    avatar: Avatar,
     console: Console,
 ) -> Float[np.ndarray, "frames expression"]:
-    """Expressions kept within the range of training where that is asked for; tells `console` of those that left it.
+    """Expressions kept within the range of training where that is asked for; tells `console` of those that left it, or
+    that the avatar holds back by itself.
 
     Far outside a field draws noise, not a face: a channel that hardly moved in training is a large number after the
     division by its spread.
     """
-    names = subject.expression_names
+    subject, names = avatar.subject, avatar.expression_names
+    if options.range == "any":
+        held = avatar.held_back(expressions)
+        if held:
+            _tell_held_back(held, len(expressions), names, console)
+            return expressions
     left = beyond_training(expressions, subject.expression_min, subject.expression_max)
     if left:
         some = ", ".join(f"{names[channel]} {value:.2f}" for channel, value in list(left.items())[:SHOWN])
@@ -88,6 +96,17 @@ def within_range(
     if options.range == "any":
         return expressions
     return np.clip(expressions, subject.expression_min, subject.expression_max).astype(np.float32)
+
+
+def _tell_held_back(held: Sequence[HeldBack], frames: int, names: Sequence[str], console: Console) -> None:
+    some = ", ".join(
+        f"{names[each.channel]} {each.asked:.2f} shown as {each.shown:.2f} ({each.frames} of {frames} frames)"
+        for each in held[:SHOWN]
+    )
+    more = f" and {len(held) - SHOWN} more" if len(held) > SHOWN else ""
+    console.say(
+        f"note: beyond what training saw the avatar holds back: {some}{more} (--range seen keeps them inside it)"
+    )
 
 
 def poses_within_range(
@@ -128,6 +147,7 @@ def draw_script(
         background=backdrop(options, avatar),
         beside=driver.track.pictures(driver.shown, console) if driver and options.side_by_side else None,
     )
+    script = standing(script, avatar.subject)
     render_video(avatar, script.views(avatar.subject.intrinsics), options.output, drawing, console)
     console.wrote(options.output, f"{len(script)} frames, {len(script) / rate:.1f} s")
     return 0

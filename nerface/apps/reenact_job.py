@@ -57,7 +57,7 @@ def reenact_job(options: argparse.Namespace, device: torch.device, console: Cons
     expressions = edited(_expressions(options, driver, source, target), read_edits(options, subject), options)
     script = Script(
         poses_within_range(_poses(options, driver, source, target), options, subject, console),
-        within_range(expressions, options, subject, console),
+        within_range(expressions, options, avatar, console),
         sequence_latents(avatar, options.latent, len(driver)),
     )
     return draw_script(avatar, script, driver, options, console)

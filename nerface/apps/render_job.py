@@ -98,7 +98,7 @@ def _script(given: _Given, avatar: Avatar, console: Console) -> Script:
         rows = given.driver.track.rows[given.driver.shown]
     return Script(
         camera_to_head=poses,
-        expressions=within_range(expressions, options, subject, console),
+        expressions=within_range(expressions, options, avatar, console),
         latents=sequence_latents(avatar, options.latent, frames, rows),
         viewed_from=given.driver.camera_to_head if given.driver is not None and options.view_from else None,
     )

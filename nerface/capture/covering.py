@@ -21,13 +21,14 @@ COARSE_PX = 64  # side of the patch that colours are taken from
 FACING = 0.25  # cosine to the view: landmarks turned farther away are not compared
 LIGHTNESS_WEIGHT = 0.6  # of Lab: shadows wander more than colours
 SCALE_TIMES, SCALE_FLOOR = 5.0, 14.0  # a changed place: so many times what it usually differs by, and Lab units
-# Shares of the compared landmarks. Over four clips without anything before the face at most 0.06 change; a cup or hand
-# of another colour that covers a cheek or the mouth changes 0.12 to 0.5.
+# Shares of the compared landmarks. Over four filmed clips without anything before the face at most 0.06 change, 0.1 on
+# the demo's drawn head; a cup or hand of another colour that covers a cheek or the mouth changes 0.12 to 0.5.
 COVERED_SHARE, COVERED_EDGE = 0.12, 0.06
 # A hand of the very colour of the face changes 0.05 to 0.15, and the landmarks scatter 2 to 3.5 times as much between
-# crops as they do in the middle frame (1.7 times at most where nothing is before the face).
+# crops as they usually do at this turn of the head (where nothing is before the face and 0.03 change: 1.5 at most).
 HIDDEN_SHARE, HIDDEN_SPREAD, HIDDEN_SPREAD_EDGE = 0.03, 1.8, 1.4
-POSE_FRAMES = 60  # with fewer frames the usual colour does not depend on the turn of the head
+POSE_FRAMES = 60  # with fewer frames what is usual does not depend on the turn of the head
+COLOUR_FLOOR, SCATTER_FLOOR = 2.0, 0.1  # differences that the robust fit takes for chance: Lab units; of the median
 ROUNDS = 3  # of the robust fit
 
 
@@ -54,7 +55,7 @@ def covered_frames(
     `spread` [N]: how much the landmarks of a frame scatter between crops, over the size of the face.
     """
     share = covered_share(colours, landmarks)
-    scatter = spread / max(float(np.median(spread)), 1e-9) if len(spread) else spread
+    scatter = unusual_scatter(spread, landmarks, share)
     covered = (share > COVERED_SHARE) | ((share > HIDDEN_SHARE) & (scatter > HIDDEN_SPREAD))
     # What comes in from the side is before the face a little earlier and later than it is seen to cover much of it.
     edge = (share > COVERED_EDGE) | ((share > HIDDEN_SHARE) & (scatter > HIDDEN_SPREAD_EDGE))
@@ -73,7 +74,7 @@ def covered_share(
         return np.zeros(0)
     facing, angles = _views(landmarks)
     values = colours.astype(np.float64)
-    usual = _usual(values, angles)
+    usual = _usual(values, angles, np.ones(len(values), bool), COLOUR_FLOOR)
     off = values - usual
     off -= np.median(off, axis=1, keepdims=True)  # exposure and white balance of the frame
     off[..., 0] *= LIGHTNESS_WEIGHT
@@ -81,6 +82,25 @@ def covered_share(
     limit = np.maximum(SCALE_TIMES * np.median(length, axis=0), SCALE_FLOOR)
     changed = (length > limit) & facing
     return np.asarray(changed.sum(axis=1) / np.maximum(facing.sum(axis=1), 1))
+
+
+def unusual_scatter(
+    spread: Float[np.ndarray, " frames"],
+    landmarks: Float[np.ndarray, "frames 478 3"],
+    share: Float[np.ndarray, " frames"],
+) -> Float[np.ndarray, " frames"]:
+    """How many times as much as usual the landmarks of each frame scatter between crops.
+
+    Usual is what the clip's frames of the same turn do: landmarks of a head's far half are guessed, and scatter twice
+    as much there with nothing before the face. Frames whose changed `share` of colours speaks of a cover do not tell
+    what is usual (their turn is a guess as well), and no frame is held to less than the middle one does.
+    """
+    clear = share <= COVERED_EDGE
+    if not clear.any():
+        return np.ones(len(spread))
+    relative = spread / max(float(np.median(spread[clear])), 1e-9)
+    usual = _usual(relative[:, None, None], _views(landmarks)[1], clear, SCATTER_FLOOR)[:, 0, 0]
+    return np.asarray(relative / np.maximum(usual, 1.0))
 
 
 def head_turn(landmarks: Float[np.ndarray, "478 3"]) -> tuple[float, float]:
@@ -103,25 +123,27 @@ def _views(
 
 
 def _usual(
-    values: Float[np.ndarray, "frames points 3"], angles: Float[np.ndarray, "frames 2"]
-) -> Float[np.ndarray, "frames points 3"]:
-    """The colour that each place has in the clip: a robust quadratic function of the turn of the head."""
-    if len(values) < POSE_FRAMES:
-        return np.broadcast_to(np.median(values, axis=0), values.shape)
+    values: Float[np.ndarray, "frames points channels"],
+    angles: Float[np.ndarray, "frames 2"],
+    clear: Bool[np.ndarray, " frames"],
+    floor: float,
+) -> Float[np.ndarray, "frames points channels"]:
+    """What each place has in the clear frames (its colour, say): a robust quadratic function of the head's turn."""
+    middle = np.median(values[clear], axis=0)
+    if clear.sum() < POSE_FRAMES:
+        return np.broadcast_to(middle, values.shape)
     yaw, pitch = angles.T
     design = np.stack([np.ones_like(yaw), yaw, pitch, yaw**2, pitch**2, yaw * pitch], axis=1)
-    flat = values.reshape(len(values), -1)
-    middle = np.median(flat, axis=0)
-    weights = np.ones((len(values), values.shape[1]))
+    weights = np.broadcast_to(clear[:, None].astype(np.float64), values.shape[:2])
     ridge = 1e-3 * len(values) * np.diag([0, 1, 1, 1, 1, 1])
     for _ in range(ROUNDS):
         usual = np.empty_like(values)
         for point in range(values.shape[1]):
             weighted = design * weights[:, point, None]
-            columns = slice(3 * point, 3 * point + 3)
-            moment = weighted.T @ (flat[:, columns] - middle[columns])
-            usual[:, point] = middle[columns] + design @ np.linalg.solve(weighted.T @ design + ridge, moment)
+            moment = weighted.T @ (values[:, point] - middle[point])
+            usual[:, point] = middle[point] + design @ np.linalg.solve(weighted.T @ design + ridge, moment)
         length = np.linalg.norm(values - usual, axis=-1)
         # Cauchy weights, as in `bundle`: what differs much counts little.
-        weights = 1 / (1 + (length / np.maximum(2 * np.median(length, axis=0), 2.0)) ** 2)
+        scale = np.maximum(2 * np.median(length[clear], axis=0), floor)
+        weights = clear[:, None] / (1 + (length / scale) ** 2)
     return usual

@@ -24,7 +24,7 @@ from nerface.capture.tracking_crops import CROPS
 from nerface.capture.tracking_measure import Measured
 from nerface.files import whole_file
 
-VERSION = 3  # raised when tracking changes what it gives
+VERSION = 4  # raised when tracking changes what it gives
 
 
 def track_key(

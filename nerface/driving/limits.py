@@ -8,6 +8,9 @@ from jaxtyping import Float
 from nerface.driving.paths import head_turn
 from nerface.driving.repose import camera_angles
 
+# How far a neck turns the head on a body that stays, less than it can (some 80 degrees aside, 60 up and down). Within
+# it a still body looks right in pictures; a turning one shows where it was cut off by the edge of the video.
+NECK_YAW_DEG, NECK_PITCH_DEG = 60.0, 45.0
 Limits = tuple[float, float, float, float]  # least and greatest yaw, least and greatest pitch, in degrees
 
 
@@ -33,6 +36,25 @@ def kept_within(camera_to_head: Float[np.ndarray, "frames 4 4"], limits: Limits)
         back = head_turn(*angles[index].tolist()).T.numpy()  # a rotation: its transpose undoes it
         moved[index] = head_turn(*wanted[index].tolist()).numpy() @ back @ moved[index]
     return moved
+
+
+def body_poses(
+    camera_to_head: Float[np.ndarray, "frames 4 4"], rest_pose: Float[np.ndarray, "4 4"], limits: Limits
+) -> Float[np.ndarray, "frames 4 4"]:
+    """The cameras before which the body stands while the head is seen from these (`Condition.body_from`).
+
+    As far as a neck turns from the rest pose, or training saw the head turned (`limits`), the body stands still before
+    the camera: those cameras are given back as they are. Beyond, the person turns as a whole.
+    """
+    yaw, pitch = np.degrees(camera_angles(rest_pose[None]))[0].tolist()
+    yaw_least, yaw_most, pitch_least, pitch_most = limits
+    reach = (
+        min(yaw_least, yaw - NECK_YAW_DEG),
+        max(yaw_most, yaw + NECK_YAW_DEG),
+        min(pitch_least, pitch - NECK_PITCH_DEG),
+        max(pitch_most, pitch + NECK_PITCH_DEG),
+    )
+    return kept_within(camera_to_head, reach)
 
 
 def _clipped(angles: Float[np.ndarray, "frames 2"], limits: Limits) -> Float[np.ndarray, "frames 2"]:

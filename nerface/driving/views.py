@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,8 +11,10 @@ from jaxtyping import Float
 
 from nerface.data.dataset import Split
 from nerface.driving.conventions import Convention, convention_of
+from nerface.driving.limits import body_poses
 from nerface.driving.paths import ORBIT_PERIOD_FRAMES, head_turn, orbit_angles, turned
 from nerface.driving.repose import PoseShare
+from nerface.errors import UserError
 from nerface.fields.base import Subject
 from nerface.types import Camera, Intrinsics
 
@@ -24,7 +26,9 @@ __all__ = [
     "dataset_views",
     "head_turn",
     "orbit_views",
+    "require_numbers",
     "rest_pose",
+    "standing",
     "subject_convention",
 ]
 
@@ -91,9 +95,8 @@ def orbit_views(
     `yaw_deg` and `pitch_deg` are the largest angles to the sides and up and down; the frames' expressions are given.
     """
     angles = orbit_angles(len(expressions), yaw_deg, pitch_deg)
-    yield from Script(turned(rest_pose(subject), angles, subject_convention(subject)), expressions).views(
-        subject.intrinsics
-    )
+    poses = turned(rest_pose(subject), angles, subject_convention(subject))
+    yield from standing(Script(poses, expressions), subject).views(subject.intrinsics)
 
 
 def circled(subject: Subject, recorded: Split, share: PoseShare, yaw_deg: float, pitch_deg: float) -> Iterator[View]:
@@ -101,7 +104,22 @@ def circled(subject: Subject, recorded: Split, share: PoseShare, yaw_deg: float,
     angles = orbit_angles(len(recorded), yaw_deg, pitch_deg)
     wanted = turned(rest_pose(subject), angles, subject_convention(subject))
     moved = share.moved(recorded.expressions, recorded.camera_to_head, wanted)
-    yield from Script(wanted, moved).views(subject.intrinsics)
+    yield from standing(Script(wanted, moved), subject).views(subject.intrinsics)
+
+
+def standing(script: Script, subject: Subject) -> Script:
+    """The script with the body turning along where the head is seen from farther than a neck turns (`body_poses`)."""
+    bodies = body_poses(script.camera_to_head, rest_pose(subject), subject.seen_angles)
+    return replace(script, body_from=bodies)
+
+
+def require_numbers(expressions: Float[np.ndarray, "frames expression"], names: Sequence[str]) -> None:
+    """Raise `UserError` where an expression holds NaN or infinity: a field would draw nothing, or noise."""
+    wrong = np.argwhere(~np.isfinite(expressions))
+    if len(wrong):
+        frame, channel = wrong[0].tolist()
+        value = expressions[frame, channel]
+        raise UserError(f"expression channel {names[channel]} is {value} in frame {frame}: give a number")
 
 
 def rest_pose(subject: Subject) -> Float[np.ndarray, "4 4"]:

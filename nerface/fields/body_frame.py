@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerface.fields.base import Subject
-from nerface.fields.pose_correction import rigid_motions
 
 # Units in which head and body motion are compared: usual turns in radians, usual shifts in head units.
 USUAL_TURN, USUAL_SHIFT = 0.1, 0.02
@@ -33,36 +34,73 @@ class BodyFrame(nn.Module):
     def head_motion(self, camera_to_head: Float[Tensor, "frames 4 4"]) -> Float[Tensor, "frames 6"]:
         """How the head has turned (sine of the angle times the axis) and moved since the rest pose, seen by the camera,
         in usual turns and shifts."""
-        pose = torch.linalg.inv(camera_to_head)
-        turn = pose[:, :3, :3] @ self.rest[:3, :3].T
-        shift = pose[:, :3, 3] - self.rest[:3, 3]
-        return torch.cat([_axis(turn), shift], dim=-1) / self.units
+        back = camera_to_head[:, :3, :3].mT  # of a rotation: its inverse
+        turn = back @ self.rest[:3, :3].T
+        place = -(back @ camera_to_head[:, :3, 3:])[..., 0]
+        return torch.cat([_axis(turn), place - self.rest[:3, 3]], dim=-1) / self.units
 
     def in_head(
         self, camera_to_head: Float[Tensor, "frames 4 4"], extra: Float[Tensor, "frames 6"] | None = None
-    ) -> Float[Tensor, "frames 4 4"]:
-        """The motion that takes the body's points to where they are in head space, before cameras that stand still.
+    ) -> tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 3"]]:
+        """The rotation and the shift that take the body's points to where they are in head space, before cameras that
+        stand still: x -> R x + t.
 
-        `extra` twists (radians, head units; seen by the camera, about the head's resting place) come on top.
+        `extra` twists (a Gibbs vector, which for small angles is the rotation vector in radians, and a shift in head
+        units; seen by the camera, about the head's resting place) come on top.
         """
         twist = self.head_motion(camera_to_head) @ self.answer.T * self.units
         if extra is not None:
             twist = twist + extra
-        moved = rigid_motions(twist)
-        pivot = self.rest[:3, 3]
-        shift = moved[:, :3, 3] + pivot - moved[:, :3, :3] @ pivot
-        moved = torch.cat([torch.cat([moved[:, :3, :3], shift[..., None]], dim=-1), moved[:, 3:]], dim=-2)
-        return camera_to_head @ moved @ self.rest
+        half = twist[:, :3] / 2
+        turned = rotations(torch.cat([torch.ones_like(half[:, :1]), half], dim=-1)) @ self.rest[:3, :3]
+        place = self.rest[:3, 3] + twist[:, 3:]  # where the origin of the body's points is, before the camera
+        rotation, centre = camera_to_head[:, :3, :3], camera_to_head[:, :3, 3]
+        return rotation @ turned, (rotation @ place[..., None])[..., 0] + centre
 
 
-def quaternions(rotations: Float[Tensor, "frames 3 3"]) -> Float[Tensor, "frames 4"]:
-    """Unit quaternions (w, x, y, z) of rotations by clearly less than half a turn."""
-    trace = rotations.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
-    w = (1 + trace).clamp(min=1e-3).sqrt() / 2
-    return torch.nn.functional.normalize(torch.cat([w[:, None], _axis(rotations) / (2 * w[:, None])], dim=-1), dim=-1)
+def _axis_form() -> Tensor:
+    """[9, 3]: entries of a matrix, row by row, to the half differences of those that face each other."""
+    form = torch.zeros(9, 3)
+    for axis, (below, above) in enumerate(((7, 5), (2, 6), (3, 1))):
+        form[below, axis], form[above, axis] = 0.5, -0.5
+    return form
 
 
-def _axis(rotations: Float[Tensor, "frames 3 3"]) -> Float[Tensor, "frames 3"]:
+def _rotation_form() -> Tensor:
+    """[16, 9]: a rotation matrix is quadratic in its unit quaternion; this maps the products q_a q_b to its entries."""
+    form = torch.zeros(4, 4, 3, 3)
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        form[0, 0, i, i] = form[i + 1, i + 1, i, i] = 1.0
+        form[j + 1, j + 1, i, i] = form[k + 1, k + 1, i, i] = -1.0
+        form[i + 1, j + 1, i, j] = form[i + 1, j + 1, j, i] = 2.0
+        form[0, k + 1, i, j], form[0, k + 1, j, i] = -2.0, 2.0
+    return form.reshape(16, 9)
+
+
+_FORMS = {"axis": _axis_form(), "rotation": _rotation_form()}
+
+
+@functools.cache
+def _constant(name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """A constant on its device: a copy for every picture would make the GPU wait."""
+    with torch.inference_mode(False):
+        return _FORMS[name].to(device, dtype)
+
+
+def rotations(turns: Float[Tensor, "frames 4"]) -> Float[Tensor, "frames 3 3"]:
+    """Rotation matrices of quaternions (w, x, y, z) of any length."""
+    unit = torch.nn.functional.normalize(turns, dim=-1)
+    products = (unit[:, :, None] * unit[:, None, :]).flatten(1)
+    return (products @ _constant("rotation", turns.device, turns.dtype)).view(-1, 3, 3)
+
+
+def quaternions(matrices: Float[Tensor, "frames 3 3"]) -> Float[Tensor, "frames 4"]:
+    """Quaternions (w, x, y, z), of no particular length, of rotations by clearly less than half a turn."""
+    trace = matrices.diagonal(dim1=-2, dim2=-1).sum(dim=-1, keepdim=True)
+    return torch.cat([(1 + trace).clamp(min=1e-3) / 2, _axis(matrices)], dim=-1)
+
+
+def _axis(matrices: Float[Tensor, "frames 3 3"]) -> Float[Tensor, "frames 3"]:
     """The axis of each rotation times the sine of its angle."""
-    difference = rotations - rotations.transpose(-1, -2)
-    return torch.stack([difference[:, 2, 1], difference[:, 0, 2], difference[:, 1, 0]], dim=-1) / 2
+    return matrices.flatten(1) @ _constant("axis", matrices.device, matrices.dtype)

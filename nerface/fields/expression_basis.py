@@ -10,6 +10,7 @@ from nerface.fields.base import Subject
 
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
 RIDGE = 0.1  # of the mean variance: directions that hardly occur get no large weights
+LEAST_VARIANCE = 0.01  # of a standardised channel: where no expression ever changed, directions stay of a usual size
 LATENT_START = 0.1  # spread of the latent codes' share of the map before training
 MARGIN = 0.25  # of a channel's range: how far beyond what training saw an expression may go
 
@@ -42,7 +43,7 @@ class ExpressionBasis(nn.Module):
         _, sizes, axes = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False)
         variances = sizes.square() / max(len(rows), 1)
         count = min(len(self.directions), len(axes))
-        scale = (variances + RIDGE * variances.mean().clamp(min=1e-12)).rsqrt()[:count, None]
+        scale = (variances + RIDGE * variances.mean().clamp(min=LEAST_VARIANCE)).rsqrt()[:count, None]
         self.directions.mul_(0.1)
         self.directions[:count] = axes[:count] * scale
 

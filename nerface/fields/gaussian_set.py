@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,17 @@ class GaussianSet(nn.Module):
     [N, 3, 3] (colour, direction), `motions` [N, K, 3], `colour_motions` [N, K, 3], `opacity_motions` [N, K],
     `follow_logits` [N]. What the configuration leaves out has no columns.
     """
+
+    means: nn.Parameter
+    turns: nn.Parameter
+    log_sizes: nn.Parameter
+    opacity_logits: nn.Parameter
+    colours: nn.Parameter
+    view_colours: nn.Parameter
+    motions: nn.Parameter
+    colour_motions: nn.Parameter
+    opacity_motions: nn.Parameter
+    follow_logits: nn.Parameter
 
     def __init__(self, config: SplatConfig, count: int) -> None:
         super().__init__()
@@ -85,7 +97,7 @@ class GaussianSet(nn.Module):
         self,
         weights: Float[Tensor, "frames basis"],
         sight: Float[Tensor, "frames 3"],
-        body: Float[Tensor, "frames 4 4"] | None,
+        body: tuple[Float[Tensor, "frames 3 3"], Float[Tensor, "frames 3"]] | None,
     ) -> Gaussians:
         """The Gaussians of each frame in head space.
 
@@ -106,9 +118,9 @@ class GaussianSet(nn.Module):
             logits = logits + weights @ self.opacity_motions.T
         turns = self.turns.expand(frames, -1, -1)
         if body is not None and self.config.body:
-            resting = (1 - follows)[:, None]
-            means = means + resting * (means @ (body[:, :3, :3].mT - _unit(means)) + body[:, None, :3, 3])
-            turns = _turned(turns, resting, quaternions(body[:, :3, :3]))
+            resting, (rotation, shift) = (1 - follows)[:, None], body
+            means = torch.lerp(means, torch.baddbmm(shift[:, None], means, rotation.mT), resting)
+            turns = _turned(self.turns, resting, quaternions(rotation))
         return Gaussians(means, turns, self.log_sizes.exp(), torch.sigmoid(logits), colours.clamp(min=0.0))
 
     @torch.no_grad()
@@ -126,26 +138,27 @@ class GaussianSet(nn.Module):
             setattr(self, name, new)
 
 
-def _unit(like: Tensor) -> Tensor:
-    return torch.eye(3, dtype=like.dtype, device=like.device)
+# The matrix of q -> p q (Hamilton product): entry (i, j) is p[_PICK[i][j]] * _SIGN[i][j].
+_PICK = [[0, 1, 2, 3], [1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0]]
+_SIGN = [[1.0, -1.0, -1.0, -1.0], [1.0, 1.0, -1.0, 1.0], [1.0, 1.0, 1.0, -1.0], [1.0, -1.0, 1.0, 1.0]]
 
 
 def _turned(
-    turns: Float[Tensor, "frames gaussians 4"],
-    share: Float[Tensor, "gaussians 1"],
-    full: Float[Tensor, "frames 4"],
+    turns: Float[Tensor, "gaussians 4"], share: Float[Tensor, "gaussians 1"], full: Float[Tensor, "frames 4"]
 ) -> Float[Tensor, "frames gaussians 4"]:
-    """Quaternions turned by a `share` of the rotation `full` of their frame (normalised linear interpolation)."""
-    still = full.new_tensor([1.0, 0.0, 0.0, 0.0])
-    part = still + share * (full[:, None] - still)  # [F, N, 4]: its length does not matter
-    w, x, y, z = part.unbind(-1)
-    a, b, c, d = turns.unbind(-1)
-    return torch.stack(
-        [
-            w * a - x * b - y * c - z * d,
-            w * b + x * a + y * d - z * c,
-            w * c - x * d + y * a + z * b,
-            w * d + x * c - y * b + z * a,
-        ],
-        dim=-1,
-    )
+    """Quaternions turned by a `share` of the rotation `full` of their frame (linear interpolation; any length)."""
+    full = full / full.norm(dim=-1, keepdim=True)
+    product = (full @ _product_form(full.device, full.dtype)).view(-1, 4, 4)  # [F, 4, 4]: transposed
+    return torch.lerp(turns, turns @ product, share)
+
+
+@functools.cache
+def _product_form(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """[4, 16]: a quaternion p to the transposed matrix of q -> p q, row by row. Kept: a copy for every picture would
+    make the GPU wait."""
+    form = torch.zeros(4, 4, 4, dtype=dtype)
+    for row in range(4):
+        for column in range(4):
+            form[_PICK[row][column], column, row] = _SIGN[row][column]
+    with torch.inference_mode(False):
+        return form.reshape(4, 16).to(device)

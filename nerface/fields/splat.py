@@ -16,8 +16,10 @@ from nerface.fields.expression_basis import ExpressionBasis
 from nerface.fields.gaussian_set import GaussianSet
 from nerface.fields.held_back import HeldBack, held_back
 from nerface.fields.pose_correction import corrected
+from nerface.fields.sight import sight_limits
 from nerface.fields.splat_config import SplatConfig
 from nerface.fields.splat_growth import Growth
+from nerface.fields.splat_replay import Replay
 from nerface.fields.splat_start import starting_points
 from nerface.precision import full_precision
 from nerface.rendering.splat_normals import normals_of_depth
@@ -58,6 +60,8 @@ class SplatAvatar(Avatar):
     """
 
     whole_frames = True
+    resting_sight: Tensor
+    sight_limits: Tensor
 
     def __init__(self, config: SplatConfig, subject: Subject) -> None:
         super().__init__(subject, config.latent_channels)
@@ -71,6 +75,10 @@ class SplatAvatar(Avatar):
         self.body = BodyFrame(subject) if config.body else None
         self.body_corrections = nn.Parameter(torch.zeros(subject.train_frames if config.body else 0, 6))
         self.growth = Growth(config.start)
+        self._replay = Replay(self, self.posed)
+        place = torch.tensor(subject.rest_pose)[:3, 3]
+        self.register_buffer("resting_sight", nn.functional.normalize(place, dim=0), persistent=False)
+        self.register_buffer("sight_limits", sight_limits(subject.seen_angles), persistent=False)
 
     def prepare(self, dataset: Dataset, generator: torch.Generator) -> None:
         """Put the first Gaussians where the person stands in the frame nearest to the rest pose, in its colours."""
@@ -97,23 +105,23 @@ class SplatAvatar(Avatar):
         camera_to_head: Float[Tensor, "frames 4 4"],
         expression: Float[Tensor, "frames expression"],
         latent: Float[Tensor, "frames latent"],
-        *,
         sight_from: Float[Tensor, "frames 4 4"] | None = None,
         body_from: Float[Tensor, "frames 4 4"] | None = None,
         extra: Float[Tensor, "frames 6"] | None = None,
     ) -> Gaussians:
         """The Gaussians in head space under each frame's condition.
 
-        Colours are those seen from `sight_from` and the body stands as before `body_from` (None: `camera_to_head`),
-        moved by `extra` twists.
+        Colours are those seen from `sight_from`, as far as training saw them change, and the body stands as before
+        `body_from` (None: `camera_to_head`), moved by `extra` twists.
         """
         if not self.config.use_expression:
             expression = self.basis.mean.expand_as(expression)
         if not self.config.use_latent:
             latent = torch.zeros_like(latent)
         weights = self.basis(expression, latent)
-        seen, rest = camera_to_head if sight_from is None else sight_from, weights.new_tensor(self.subject.rest_pose)
-        sight = nn.functional.normalize(seen[:, :3, 3], dim=-1) - nn.functional.normalize(rest[:3, 3], dim=0)
+        seen = camera_to_head if sight_from is None else sight_from
+        place = nn.functional.normalize(seen[:, :3, 3], dim=-1).clamp(self.sight_limits[0], self.sight_limits[1])
+        sight = place - self.resting_sight
         body = None
         if self.body is not None:
             body = self.body.in_head(camera_to_head if body_from is None else body_from, extra)
@@ -123,11 +131,19 @@ class SplatAvatar(Avatar):
         """The picture of one condition as the rasteriser gives it: without a background, pictures being one."""
         self.check_condition(camera, condition)
         with full_precision(self.device):
-            pose, gaussians = self.condition_gaussians(camera, condition)
-            return rasterise(gaussians, pose, camera.intrinsics, self.config.rasteriser)
+            asked = self._asked(camera, condition)
+            gaussians = (self._replay if Replay.usable(self.device) else self.posed)(*asked)
+            return rasterise(gaussians, asked[0], camera.intrinsics, self.config.rasteriser)
 
     def condition_gaussians(self, camera: Camera, condition: Condition) -> tuple[Float[Tensor, "1 4 4"], Gaussians]:
         """The camera's pose on the avatar's device, and the Gaussians of one condition seen from there."""
+        asked = self._asked(camera, condition)
+        return asked[0], self.posed(*asked)
+
+    def _asked(
+        self, camera: Camera, condition: Condition
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """What `posed` wants, as a batch of one on the avatar's device."""
         pose, expression, latent = (
             part.to(self.device)[None] for part in (camera.camera_to_head, condition.expression, condition.latent)
         )
@@ -135,7 +151,7 @@ class SplatAvatar(Avatar):
             None if asked is None else asked.to(self.device)[None]
             for asked in (condition.viewed_from, condition.body_from)
         )
-        return pose, self.posed(pose, expression, latent, sight_from=sight, body_from=body)
+        return pose, expression, latent, sight, body
 
     def render(self, camera: Camera, condition: Condition, pixels: Int[Tensor, "pixels 2"] | None = None) -> Rendering:
         """The image, or chosen pixels of it; see `Avatar.render`."""

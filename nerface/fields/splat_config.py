@@ -37,7 +37,7 @@ class SplatConfig(AvatarConfig):
     motion_penalty: float = 0.01
     size_penalty: float = 1.0
     largest: float = 0.03
-    body_penalty: float = 1e-4
+    body_penalty: float = 1.0
     grow_every: int = 100
     grow_share: float = 0.5
     least_opacity: float = 0.01

@@ -66,7 +66,7 @@ def _person(frame: Frame, dataset: Dataset) -> Bool[np.ndarray, "height width"]:
         if unlike.any():
             return np.asarray(unlike)
     person = np.zeros(frame.image.shape[:2], dtype=bool)
-    rows, columns = box_slices(frame.head_box, *person.shape)
+    rows, columns = box_slices(frame.head_box, *frame.image.shape[:2])
     person[rows, columns] = True
     return person if person.any() else ~person
 

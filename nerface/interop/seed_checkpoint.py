@@ -22,7 +22,7 @@ from nerface.errors import UserError
 from nerface.fields import Avatar, Subject, build_avatar
 from nerface.interop.seed_config import SeedConfig, read_seed_config
 from nerface.interop.seed_file import LEVELS, SeedFile, read_seed_file
-from nerface.interop.seed_models import SeedModel, model_of_tensors, tensor_names
+from nerface.interop.seed_models import SeedModel, model_of_tensors, paper_config, tensor_names
 from nerface.progress import SILENT, Progress
 from nerface.training.begin import describe, load_for
 
@@ -105,7 +105,7 @@ def adapted(run: RunConfig, file: SeedFile, settings: Sequence[str] = ()) -> Run
     the field was trained to paint the backdrop; without a table of latent codes, zeros took their place. `settings` are
     the user's own, which count more, except that a network's direction input cannot be changed afterwards.
     """
-    avatar = replace(run.avatar, direction=file.direction)
+    avatar = replace(paper_config(run.avatar, file.path), direction=file.direction)
     if file.background is not None and not _is_picture(file.background):
         avatar = replace(avatar, background="trainable")
     elif file.background is None and file.has_background and avatar.background == "plate":
@@ -116,10 +116,11 @@ def adapted(run: RunConfig, file: SeedFile, settings: Sequence[str] = ()) -> Run
     else:
         avatar = replace(avatar, latent_channels=codes.shape[-1])
     chosen = override(replace(run, avatar=avatar), list(settings))
-    if chosen.avatar.direction != file.direction:
+    direction = paper_config(chosen.avatar, "what --set asks for").direction
+    if direction != file.direction:
         raise UserError(
             f"{file.path} was trained with avatar.direction={file.direction}: a network cannot be shown "
-            f"{chosen.avatar.direction} instead"
+            f"{direction} instead"
         )
     return chosen
 
@@ -256,9 +257,10 @@ def parameter_names(file: SeedFile, config: SeedConfig) -> dict[int, str]:
     Its first group holds the coarse network, the fine one and the latent codes in this order, its second the
     background (spec 4.6).
     """
-    names = [f"coarse.{ours}" if ours else "" for _, ours in tensor_names(config.coarse, config.run.avatar.coarse)]
+    avatar = paper_config(config.run.avatar, config.file)
+    names = [f"coarse.{ours}" if ours else "" for _, ours in tensor_names(config.coarse, avatar.coarse)]
     if config.fine is not None:
-        names += [f"fine.{ours}" if ours else "" for _, ours in tensor_names(config.fine, config.run.avatar.fine)]
+        names += [f"fine.{ours}" if ours else "" for _, ours in tensor_names(config.fine, avatar.fine)]
     elif file.fine is not None:
         names += [""] * len(file.fine)
     first, rest = file.groups[0], [number for group in file.groups[1:] for number in group]

@@ -19,7 +19,7 @@ from nerface.errors import UserError
 from nerface.fields.paper import PaperConfig
 from nerface.files import whole_file
 from nerface.interop.seed_file import DIRECTION_KEY, LEVELS
-from nerface.interop.seed_models import SeedModel, model_of_field, spare_shape, tensor_names
+from nerface.interop.seed_models import SeedModel, model_of_field, paper_config, spare_shape, tensor_names
 from nerface.training.loop import learning_rate
 
 EXPRESSION_CHANNELS, LATENT_CHANNELS = 76, 32  # written into the seed's classes
@@ -36,7 +36,7 @@ def save_seed_checkpoint(path: Path, checkpoint: Checkpoint, force: bool = False
     """
     if path.exists():
         raise UserError(f"{path} exists already and nothing is overwritten: choose another name")
-    coarse, fine = seed_classes(checkpoint.config.avatar)
+    coarse, fine = seed_classes(_settings(checkpoint))
     for fault in _edits_needed(checkpoint):
         if not force:
             raise UserError(f"NeRFace's code as released would draw this avatar wrongly: {fault} (--force writes it)")
@@ -65,9 +65,13 @@ def seed_classes(avatar: PaperConfig) -> tuple[SeedModel, SeedModel | None]:
     return found[0], found[1] if len(found) == 2 else None
 
 
+def _settings(checkpoint: Checkpoint) -> PaperConfig:
+    return paper_config(checkpoint.config.avatar, "the avatar")
+
+
 def _edits_needed(checkpoint: Checkpoint) -> list[str]:
     """What of an avatar the released code gets wrong unless it is edited."""
-    avatar, config = checkpoint.avatar, checkpoint.config.avatar
+    avatar, config = checkpoint.avatar, _settings(checkpoint)
     faults = []
     if config.direction == "view":
         faults.append("its networks know true view directions, NeRFace's code feeds (d_z, near, far)")
@@ -92,7 +96,7 @@ def _edits_needed(checkpoint: Checkpoint) -> list[str]:
 
 
 def _content(checkpoint: Checkpoint, coarse: SeedModel, fine: SeedModel | None) -> dict[str, Any]:
-    avatar, config = checkpoint.avatar, checkpoint.config.avatar
+    avatar, config = checkpoint.avatar, _settings(checkpoint)
     background: Tensor | None = None
     if config.background != "none":
         learned = avatar.trained_background
@@ -123,12 +127,12 @@ def _loss(checkpoint: Checkpoint) -> tuple[float, float]:
     if not checkpoint.state.losses:
         return math.nan, math.nan
     loss, first, last = checkpoint.state.losses[-1][:3]
-    both = first + (last if checkpoint.config.avatar.sampling.fine else 0.0)
+    both = first + (last if _settings(checkpoint).sampling.fine else 0.0)
     return loss, -10.0 * math.log10(max(both, 1e-12))
 
 
 def _network(checkpoint: Checkpoint, stage: str, model: SeedModel) -> OrderedDict[str, Tensor]:
-    field = getattr(checkpoint.config.avatar, stage)
+    field = getattr(_settings(checkpoint), stage)
     ours = checkpoint.avatar.state_dict()
     return OrderedDict(
         (seed, _host(ours[f"{stage}.{name}"]) if name else torch.zeros(spare_shape(seed, field)))
@@ -138,7 +142,7 @@ def _network(checkpoint: Checkpoint, stage: str, model: SeedModel) -> OrderedDic
 
 def _optimizer(checkpoint: Checkpoint, coarse: SeedModel, fine: SeedModel | None) -> dict[str, Any]:
     """The state of the seed's optimiser: one group of networks and latent codes, one of the background."""
-    config = checkpoint.config.avatar
+    config = _settings(checkpoint)
     names = [f"coarse.{name}" if name else "" for _, name in tensor_names(coarse, config.coarse)]
     if fine is not None:
         names += [f"fine.{name}" if name else "" for _, name in tensor_names(fine, config.fine)]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from nerface.errors import UserError
+from nerface.fields import AvatarConfig, PaperConfig, kind_of
 from nerface.fields.paper_field import FieldConfig
 
 DEEPEST = 5  # trunk layers: with 6, the seed's short classes reach a skip that leaves out the latent code, and crash
@@ -84,6 +85,19 @@ NEVER_RAN = (
     "ImageEncoder",
     "DiscriminatorModel",
 )
+
+
+def paper_config(avatar: AvatarConfig, owner: object) -> PaperConfig:
+    """The settings `avatar` of `owner` (a file, in errors), which are of the paper's field: the seed has no other.
+
+    Raises `UserError` for those of another field.
+    """
+    if not isinstance(avatar, PaperConfig):
+        raise UserError(
+            f"{owner} is of the {kind_of(avatar)} field, NeRFace's code cannot hold it: its configs and checkpoints "
+            "are of the field that the preset paper trains"
+        )
+    return avatar
 
 
 def model_named(name: str, where: str) -> SeedModel:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from nerface.driving.views import View
+from nerface.driving.views import View, require_numbers
 from nerface.errors import UserError
 from nerface.fields.base import Avatar
 from nerface.precision import autocast
@@ -93,12 +93,13 @@ def render_video(
     """Draw `views` into the MP4 `path`, whole or not at all.
 
     Raises `UserError` where the file exists already or is none that ends in .mp4, for a latent code that the avatar
-    does not have, and where there is no view.
+    does not have, where there is no view, and for expressions that hold NaN or infinity.
     """
     options = options or SequenceOptions()
     check_output(path)
     if not views:
         raise UserError(f"there is no frame to draw into {path}")
+    require_numbers(np.stack([view.expression.cpu().numpy() for view in views]), avatar.expression_names)
     latent = avatar.latent(options.latent)
     height, width = views[0].camera.intrinsics.height, views[0].camera.intrinsics.width
     left = 0 if options.beside is None else _as_high(options.beside(0), height).shape[1]

@@ -21,6 +21,15 @@ ENDLESS = ["--preset", "tiny", "--device", "cpu", "--set", "training.steps=10000
 ENDLESS += ["--set", "training.log_every=2", "--set", "avatar.sampling.coarse=4", "--set", "avatar.sampling.fine=4"]
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """SIGINT as a terminal leaves it: shells start jobs in the background (`pytest &`) with it ignored, and so are
+    the programs that those start, which Python respects."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _stopped(words, task, number=signal.SIGINT):
     """Start a command, send a signal once `task` has begun, and give its exit status and what it said."""
     process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

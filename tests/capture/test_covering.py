@@ -6,7 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from nerface.capture.covering import POINTS, covered_frames, covered_share, face_colours, head_turn
+from nerface.capture.covering import (
+    HIDDEN_SHARE,
+    HIDDEN_SPREAD,
+    POINTS,
+    covered_frames,
+    covered_share,
+    face_colours,
+    head_turn,
+    unusual_scatter,
+)
 from nerface.capture.landmarker import Region
 
 COUNT = 80
@@ -66,9 +75,47 @@ def test_a_hand_of_the_same_colour_is_told_by_the_scatter_of_the_landmarks():
     assert np.flatnonzero(covered_frames(colours.astype(np.uint8), landmarks, spread)).tolist() == list(range(30, 40))
 
 
+def _far_turn(times: float):
+    """A clip that looks to the side once; there landmarks scatter `times` as much, and a few colours are off."""
+    yaw = 0.5 * np.exp(-(((np.arange(COUNT) - 40) / 6.0) ** 2))
+    colours, landmarks = _clip(yaw)
+    off = np.argsort(landmarks[40, POINTS, 0])[: round(0.07 * len(POINTS))]
+    colours[36:45, off] += (60, 0, 0)
+    spread = 0.005 * (1 + (times - 1) * (yaw / 0.5) ** 2)
+    return colours.astype(np.uint8), landmarks, spread
+
+
+def test_landmarks_that_scatter_at_a_far_turn_cover_nothing():
+    colours, landmarks, spread = _far_turn(2.2)
+    assert covered_share(colours, landmarks)[38:43].min() > HIDDEN_SHARE
+    assert spread[38:43].min() > HIDDEN_SPREAD * np.median(spread)
+    assert not covered_frames(colours, landmarks, spread).any()
+
+
+def test_a_hand_at_a_far_turn_is_told_from_the_turn():
+    colours, landmarks, spread = _far_turn(2.2)
+    spread[38:43] *= 2
+    covered = np.flatnonzero(covered_frames(colours, landmarks, spread))
+    assert set(range(38, 43)) <= set(covered.tolist()) <= set(range(36, 45))
+
+
+def test_covered_frames_do_not_tell_how_much_landmarks_usually_scatter():
+    """Where a hand is before the face the turn is a guess too: all frames of that guess may show the hand."""
+    yaw = np.where((np.arange(COUNT) >= 30) & (np.arange(COUNT) < 45), 0.4, 0.05 * np.sin(np.arange(COUNT)))
+    colours, landmarks = _clip(yaw)
+    spread = np.where(yaw > 0.2, 0.015, 0.005)
+    share = np.where(yaw > 0.2, 0.1, 0.0)
+    assert unusual_scatter(spread, landmarks, share)[30:45].min() > 2.5
+    assert unusual_scatter(spread, landmarks, np.zeros(COUNT))[30:45].max() < 1.5  # the same, seen uncovered
+
+
 def test_no_frames_no_answer():
     empty = np.zeros((0, len(POINTS), 3), np.uint8), np.zeros((0, 478, 3), np.float32)
     assert covered_frames(*empty, np.zeros(0)).shape == (0,)
+
+
+def test_a_clip_that_is_all_covered_tells_nothing_of_its_scatter():
+    assert unusual_scatter(np.full(3, 0.01), np.stack([_head(0.1)] * 3), np.full(3, 0.5)).tolist() == [1, 1, 1]
 
 
 def test_colours_are_read_at_the_landmarks_of_a_turned_region():

@@ -101,3 +101,10 @@ def test_a_script_gives_views_with_all_their_parts():
             np.testing.assert_array_equal(view.expression.numpy(), expressions[k])
         torch.testing.assert_close(full[k].latent, latents[k])
         np.testing.assert_array_equal(full[k].viewed_from.numpy(), poses[2 - k])
+
+
+def test_the_body_of_an_orbit_turns_where_a_neck_does_not():
+    subject = dataclasses.replace(_facing_subject(), seen_angles=(-5.0, 5.0, -5.0, 5.0))
+    for view in orbit_views(subject, np.zeros((60, 3), np.float32), 90.0, 0.0):
+        (yaw,), (body,) = _angles([view])[0].tolist(), torch.atan2(*view.body_from[[0, 2], 3])[None].rad2deg().tolist()
+        assert body == pytest.approx(np.clip(yaw, -60, 60), abs=1e-3)

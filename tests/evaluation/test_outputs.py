@@ -21,6 +21,7 @@ from nerface.evaluation.outputs import (
     mask_picture,
     normals_picture,
 )
+from nerface.rendering.normals import render_normals
 from nerface.rendering.volume import SamplingConfig
 from nerface.types import Rendering
 from tests.evaluation.fakes import FakeAvatar
@@ -69,6 +70,9 @@ class Ball(FakeAvatar):
     class config:
         sampling = SamplingConfig(near=0.3, far=0.7, coarse=64, fine=64)
         background = "plate"
+
+    def normals(self, camera, condition):
+        return render_normals(self, camera, condition)
 
     def query(self, points, condition, view_directions=None):
         # A slope of one hundredth of a unit at the surface, so that the gradient has somewhere to live.

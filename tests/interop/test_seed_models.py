@@ -28,7 +28,8 @@ SIZES = [(kind, 4, 256) for kind in CLASSES] + [(CLASSES[2], 2, 16), (CLASSES[3]
 def _avatar(kind, layers, width, expressions=76):
     model = MODELS[kind]
     field = model.field_at(layers, width)
-    config = PaperConfig(field, field, SamplingConfig(fine=0), expression_input=model.expression_input)
+    sampling = SamplingConfig(fine=0)
+    config = PaperConfig(coarse=field, fine=field, sampling=sampling, expression_input=model.expression_input)
     return build_avatar(config, toy_subject(expressions)), model, field
 
 

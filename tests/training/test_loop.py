@@ -234,7 +234,7 @@ def test_another_dataset_is_refused_and_a_moved_one_is_not(tiny_dataset, tmp_pat
 
 
 def test_a_loss_that_is_no_number_is_one_line(tiny_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "colour_loss", lambda colour, target: (colour * float("nan")).mean())
+    monkeypatch.setattr(loop, "colour_loss", lambda colour, *_: (colour * float("nan")).mean())
     with pytest.raises(UserError, match=r"at step 4: lower training\.learning_rate") as fault:
         train(tiny_dataset, tmp_path / "run", toy_run())
     assert "\n" not in str(fault.value)

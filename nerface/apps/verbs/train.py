@@ -129,6 +129,7 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
     from nerface.interop.seed_checkpoint import adapted, checkpoint_of, is_ours
     from nerface.interop.seed_config import read_seed_config
     from nerface.interop.seed_file import read_seed_file
+    from nerface.interop.seed_models import paper_config
     from nerface.training.begin import load_for
 
     if options.preset is not None:
@@ -155,9 +156,9 @@ def _seed_plan(options: argparse.Namespace, device: torch.device, console: Conso
         return Plan(seed.run, dataset, output, checkpoint_of(stored, seed, dataset, device))
     start = load_checkpoint(find_training_checkpoint(file), device)
     # What a config of the seed cannot say. Whether its networks are the checkpoint's is seen where training begins.
-    trained = start.config.avatar
+    trained = paper_config(start.config.avatar, file)
     avatar = replace(
-        seed.run.avatar,
+        paper_config(seed.run.avatar, seed.file),
         direction=trained.direction,
         background=trained.background,
         use_expression=trained.use_expression,
