@@ -23,8 +23,7 @@ ENDLESS += ["--set", "training.log_every=2", "--set", "avatar.sampling.coarse=4"
 
 @pytest.fixture(autouse=True)
 def interruptible():
-    """SIGINT as a terminal leaves it: shells start jobs in the background (`pytest &`) with it ignored, and so are
-    the programs that those start, which Python respects."""
+    """SIGINT as on a terminal: a shell's background job (`pytest &`) has it ignored, and programs inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

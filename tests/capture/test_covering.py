@@ -76,8 +76,9 @@ def test_a_hand_of_the_same_colour_is_told_by_the_scatter_of_the_landmarks():
 
 
 def _far_turn(times: float):
-    """A clip that looks to the side once; there landmarks scatter `times` as much, and a few colours are off."""
-    yaw = 0.5 * np.exp(-(((np.arange(COUNT) - 40) / 6.0) ** 2))
+    """A clip that looks to the side; there landmarks scatter `times` as much, and once a few colours are off."""
+    frame = np.arange(COUNT)
+    yaw = 0.5 * sum(np.exp(-(((frame - middle) / 6.0) ** 2)) for middle in (15, 40, 65))
     colours, landmarks = _clip(yaw)
     off = np.argsort(landmarks[40, POINTS, 0])[: round(0.07 * len(POINTS))]
     colours[36:45, off] += (60, 0, 0)
@@ -102,7 +103,7 @@ def test_a_hand_at_a_far_turn_is_told_from_the_turn():
 def test_covered_frames_do_not_tell_how_much_landmarks_usually_scatter():
     """Where a hand is before the face the turn is a guess too: all frames of that guess may show the hand."""
     yaw = np.where((np.arange(COUNT) >= 30) & (np.arange(COUNT) < 45), 0.4, 0.05 * np.sin(np.arange(COUNT)))
-    colours, landmarks = _clip(yaw)
+    _, landmarks = _clip(yaw)
     spread = np.where(yaw > 0.2, 0.015, 0.005)
     share = np.where(yaw > 0.2, 0.1, 0.0)
     assert unusual_scatter(spread, landmarks, share)[30:45].min() > 2.5
