@@ -218,8 +218,11 @@ def override(config: RunConfig, settings: list[str]) -> RunConfig:
 
 
 def first_difference(one: dict[str, Any], other: dict[str, Any], path: str = "") -> str:
-    """In words, one setting in which two JSON objects differ; empty where they are the same."""
-    for name in sorted(one.keys() | other.keys()):
+    """In words, one setting in which two JSON objects differ; empty where they are the same.
+
+    That of another kind is told before what follows from it.
+    """
+    for name in sorted(one.keys() | other.keys(), key=lambda name: (name != "kind", name)):
         first, second = one.get(name), other.get(name)
         if isinstance(first, dict) and isinstance(second, dict):
             if first != second:

@@ -12,6 +12,7 @@ from typing import Any
 
 from nerface.config import RunConfig, override
 from nerface.errors import UserError
+from nerface.fields import kind_of
 
 
 @dataclass(frozen=True)
@@ -80,5 +81,14 @@ def switch_settings(names: Sequence[str]) -> list[str]:
 
 
 def switched(config: RunConfig, names: Sequence[str]) -> RunConfig:
-    """`config` with the named switches turned, in order; errors as `switch_settings`."""
-    return override(config, switch_settings(names))
+    """`config` with the named switches turned, in order; errors as `switch_settings`.
+
+    Raises `UserError` too where a switch has no meaning for the configuration's field.
+    """
+    for name in names:
+        settings = switch_settings([name])
+        try:
+            config = override(config, settings)
+        except UserError as error:
+            raise UserError(f"the switch {name} is not for the field {kind_of(config.avatar)} ({error})") from None
+    return config

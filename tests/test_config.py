@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nerface
-from nerface.config import DataConfig, RunConfig, TrainingConfig, from_json, override, to_json
+from nerface.config import DataConfig, RunConfig, TrainingConfig, first_difference, from_json, override, to_json
 from nerface.errors import UserError
 from nerface.fields import CONFIGS
 from nerface.fields.planes import PlanesConfig
@@ -88,6 +88,55 @@ def test_every_wrong_setting_is_one_line(setting, message):
     assert "\n" not in str(fault.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "message"),
+    [
+        ("paper", "training.rays=null", "the field paper is trained on rays: give training.rays a number"),
+        ("splat", "training.rays=2048", "ssim_weight needs whole frames: rays=null"),
+        ("paper", "training.ssim_weight=0.2", "ssim_weight needs whole frames: rays=null"),
+        ("splat", "training.ssim_weight=1.5", "ssim_weight must lie between 0 and 1"),
+        ("splat", "training.inside_share=0.95", "inside_share says how rays are drawn, and whole frames draw none"),
+        ("splat", "training.colour_loss=huber", "colour_loss must be one of squared, absolute: huber"),
+        ("splat", "training.frames=0", "frames must be at least 1"),
+        ("splat", "training.background_penalty=0.1", "needs a learned background"),
+        ("splat", "avatar.background=grey", "background must be one of plate, none, trainable: grey"),
+        ("paper", "avatar.background=grey", "background must be one of plate, none, trainable: grey"),
+        ("splat", "avatar.rasteriser=fast", "rasteriser must be one of auto, torch, gsplat: fast"),
+        ("splat", "avatar.most=100", "most must be at least start: 100 and "),
+        ("splat", "avatar.start=0", "start must be at least 1"),
+        ("splat", "avatar.basis=0", "basis must be at least 1"),
+        ("splat", "avatar.grow_every=0", "grow_every must be at least 1"),
+        ("splat", "avatar.reach=0", "reach must be greater than 0"),
+        ("splat", "avatar.largest=-1", "largest must be greater than 0"),
+        ("splat", "avatar.grow_share=1.5", "grow_share must lie between 0 and 1"),
+        ("splat", "avatar.least_opacity=1", "least_opacity must lie between 0 and 1"),
+        ("splat", "avatar.bassis=5", "unknown setting 'avatar.bassis', did you mean 'basis'"),
+        ("splat", "avatar.kind=paper", "unknown setting"),
+        ("splat", "avatar.coarse.width=16", "there is no group 'avatar.coarse'"),
+    ],
+)
+def test_every_setting_that_does_not_go_with_the_field_is_one_line(name, setting, message):
+    with pytest.raises(UserError, match=message) as fault:
+        override(preset(name), [setting])
+    assert "\n" not in str(fault.value)
+
+
+def test_a_field_asks_for_rays_or_for_whole_frames():
+    splat = preset("splat")
+    on_rays = replace(splat.training, rays=1024, ssim_weight=0.0)
+    with pytest.raises(ValueError, match=r"the field splat is trained on whole frames: training\.rays=null"):
+        replace(splat, training=on_rays)
+    with pytest.raises(ValueError, match="the field paper is trained on rays"):
+        replace(preset("paper"), training=splat.training)
+
+
+def test_the_difference_that_explains_the_others_comes_first():
+    splat, paper = to_json(preset("splat")), to_json(preset("paper"))
+    assert first_difference(splat, paper) == "avatar.kind splat, now paper"
+    assert first_difference(splat, to_json(override(preset("splat"), ["avatar.start=77"]))).endswith(", now 77")
+    assert first_difference(splat, splat) == ""
+
+
 def test_settings_replace_what_they_name_and_nothing_else():
     config = override(
         toy_run(),
@@ -159,3 +208,4 @@ def classes() -> list[type]:
 def test_the_search_for_unread_settings_sees_every_class():
     found = {cls.__name__ for cls in classes()}
     assert {"RunConfig", "TrainingConfig", "PaperConfig", "FieldConfig", "SamplingConfig", "PlanesConfig"} <= found
+    assert "SplatConfig" in found

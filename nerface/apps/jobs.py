@@ -13,7 +13,7 @@ from nerface.config import RunConfig, override
 from nerface.files import read_json
 from nerface.precision import pick_device
 from nerface.presets import capture_size, preset
-from nerface.switches import switch_settings
+from nerface.switches import switch_settings, switched
 
 if TYPE_CHECKING:
     from nerface.capture import CaptureOptions, CaptureReport
@@ -27,13 +27,16 @@ def device_of(options: argparse.Namespace) -> torch.device:
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """The preset with the user's changes."""
-    return override(preset(options.preset), settings_of(options))
+    return override(switched(preset(options.preset), options.switch), _own_settings(options))
 
 
 def settings_of(options: argparse.Namespace) -> list[str]:
     """All that the user changes of a configuration, as "name=value"."""
-    half = ["data.half_res=true"] if options.half_res else []
-    return [*switch_settings(options.switch), *options.set, *half]
+    return [*switch_settings(options.switch), *_own_settings(options)]
+
+
+def _own_settings(options: argparse.Namespace) -> list[str]:
+    return [*options.set, *(["data.half_res=true"] if options.half_res else [])]
 
 
 def capture_options(options: argparse.Namespace, preset_size: int) -> CaptureOptions:

@@ -9,8 +9,9 @@ from nerface.driving.paths import head_turn
 from nerface.driving.repose import camera_angles
 
 # How far a neck turns the head on a body that stays, less than it can (some 80 degrees aside, 60 up and down). Within
-# it a still body looks right in pictures; a turning one shows where it was cut off by the edge of the video.
-NECK_YAW_DEG, NECK_PITCH_DEG = 60.0, 45.0
+# it a still body looks right in pictures, while a turning one shows where the edge of the video cut it off; farther on
+# the collar of a still one tears.
+NECK_DEG = 45.0
 Limits = tuple[float, float, float, float]  # least and greatest yaw, least and greatest pitch, in degrees
 
 
@@ -49,10 +50,10 @@ def body_poses(
     yaw, pitch = np.degrees(camera_angles(rest_pose[None]))[0].tolist()
     yaw_least, yaw_most, pitch_least, pitch_most = limits
     reach = (
-        min(yaw_least, yaw - NECK_YAW_DEG),
-        max(yaw_most, yaw + NECK_YAW_DEG),
-        min(pitch_least, pitch - NECK_PITCH_DEG),
-        max(pitch_most, pitch + NECK_PITCH_DEG),
+        min(yaw_least, yaw - NECK_DEG),
+        max(yaw_most, yaw + NECK_DEG),
+        min(pitch_least, pitch - NECK_DEG),
+        max(pitch_most, pitch + NECK_DEG),
     )
     return kept_within(camera_to_head, reach)
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from nerface.fields.base import Subject
+from nerface.fields.expression_reach import ExpressionReach
 
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
 RIDGE = 0.1  # of the mean variance: directions that hardly occur get no large weights
@@ -27,6 +28,7 @@ class ExpressionBasis(nn.Module):
         super().__init__()
         channels = len(subject.expression_names)
         self.directions = nn.Parameter(torch.randn(basis, channels) / max(channels, 1) ** 0.5)
+        self.reach = ExpressionReach(basis, channels)
         self.latent_directions = nn.Parameter(LATENT_START * torch.randn(basis, latent_channels))
         self.register_buffer("mean", torch.tensor(subject.expression_mean), persistent=False)
         self.register_buffer("spread", torch.tensor(subject.expression_std).clamp(min=SPREAD_FLOOR), persistent=False)
@@ -34,7 +36,7 @@ class ExpressionBasis(nn.Module):
         self.register_buffer("high", torch.tensor(subject.expression_max), persistent=False)
 
     @torch.no_grad()
-    def begin(self, expressions: Float[Tensor, "frames expression"]) -> None:
+    def begin(self, expressions: Float[Tensor, "frames expression"], whiten: float = 1.0) -> None:
         """Take the principal components of training `expressions` as directions, scaled to unit variance.
 
         Directions beyond the components there are stay as they were drawn, and small.
@@ -44,19 +46,25 @@ class ExpressionBasis(nn.Module):
         variances = sizes.square() / max(len(rows), 1)
         count = min(len(self.directions), len(axes))
         scale = (variances + RIDGE * variances.mean().clamp(min=LEAST_VARIANCE)).rsqrt()[:count, None]
+        scale = scale**whiten * scale[:1] ** (1 - whiten)
+        self.reach.begin(rows)
         self.directions.mul_(0.1)
         self.directions[:count] = axes[:count] * scale
 
     def limited(self, expression: Float[Tensor, "frames expression"]) -> Float[Tensor, "frames expression"]:
-        """Expressions held softly within what training saw, each channel by itself (`soft_limits`)."""
-        return soft_limits(expression, self.low, self.high)
+        """Expressions held softly within what training saw, each channel by itself (`soft_limits`) and all together
+        (`ExpressionReach`)."""
+        return self._standardised(expression) * self.spread + self.mean
+
+    def _standardised(self, expression: Float[Tensor, "frames expression"]) -> Float[Tensor, "frames expression"]:
+        within = soft_limits(expression, self.low, self.high)
+        return self.reach((within - self.mean) / self.spread)
 
     def forward(
         self, expression: Float[Tensor, "frames expression"], latent: Float[Tensor, "frames latent"]
     ) -> Float[Tensor, "frames basis"]:
         """The weights of each frame."""
-        standardised = (self.limited(expression) - self.mean) / self.spread
-        return standardised @ self.directions.T + latent @ self.latent_directions.T
+        return self._standardised(expression) @ self.directions.T + latent @ self.latent_directions.T
 
 
 def soft_limits(

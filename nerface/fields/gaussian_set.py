@@ -106,13 +106,13 @@ class GaussianSet(nn.Module):
         """
         frames, reach = weights.shape[0], self.config.reach
         shift = torch.einsum("fk,nkc->fnc", weights, self.motions)
-        means = self.means + reach * torch.tanh(shift)
-        colours = self.colours.expand(frames, -1, -1)
         follows = self.follows()
+        means = self.means + follows[:, None] * reach * torch.tanh(shift)
+        colours = self.colours.expand(frames, -1, -1)
         if self.config.view_colours:
             colours = colours + follows[:, None] * torch.einsum("fd,ncd->fnc", sight, self.view_colours)
         if self.config.moves_colour:
-            colours = colours + torch.einsum("fk,nkc->fnc", weights, self.colour_motions)
+            colours = colours + follows[:, None] * torch.einsum("fk,nkc->fnc", weights, self.colour_motions)
         logits = self.opacity_logits.expand(frames, -1)
         if self.config.moves_opacity:
             logits = logits + weights @ self.opacity_motions.T
@@ -131,11 +131,16 @@ class GaussianSet(nn.Module):
             state = optimizer.state.pop(old, None)
             if state is not None:
                 optimizer.state[new] = {
-                    key: value[rows] if value.shape[:1] == old.shape[:1] else value for key, value in state.items()
+                    key: value[rows] if by_row(value, old) else value for key, value in state.items()
                 }
             for group in optimizer.param_groups:
                 group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
             setattr(self, name, new)
+
+
+def by_row(value: Tensor | None, parameter: nn.Parameter) -> bool:
+    """Whether what an optimiser remembers of a parameter is of its rows: the number of steps, for one, is not."""
+    return value is not None and value.shape == parameter.shape
 
 
 # The matrix of q -> p q (Hamilton product): entry (i, j) is p[_PICK[i][j]] * _SIGN[i][j].

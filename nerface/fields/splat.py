@@ -15,6 +15,7 @@ from nerface.fields.body_frame import BodyFrame
 from nerface.fields.expression_basis import ExpressionBasis
 from nerface.fields.gaussian_set import GaussianSet
 from nerface.fields.held_back import HeldBack, held_back
+from nerface.fields.neighbours import Neighbours
 from nerface.fields.pose_correction import corrected
 from nerface.fields.sight import sight_limits
 from nerface.fields.splat_config import SplatConfig
@@ -49,6 +50,7 @@ RATES = {
     "latent_codes": 1.0,
     "body_corrections": 0.1,
 }
+TRAINING_ONLY = ("growth.", "neighbours.")
 ADAM_EPS = 1e-15  # a Gaussian covers some ten of a million pixels: its gradients are far below Adam's usual 1e-8
 
 
@@ -75,6 +77,8 @@ class SplatAvatar(Avatar):
         self.body = BodyFrame(subject) if config.body else None
         self.body_corrections = nn.Parameter(torch.zeros(subject.train_frames if config.body else 0, 6))
         self.growth = Growth(config.start)
+        self.neighbours = Neighbours(config.start)
+        self._rows = torch.zeros(0, dtype=torch.long)  # the Gaussians whose neighbours are looked at in this step
         self._replay = Replay(self, self.posed)
         place = torch.tensor(subject.rest_pose)[:3, 3]
         self.register_buffer("resting_sight", nn.functional.normalize(place, dim=0), persistent=False)
@@ -83,16 +87,18 @@ class SplatAvatar(Avatar):
     def prepare(self, dataset: Dataset, generator: torch.Generator) -> None:
         """Put the first Gaussians where the person stands in the frame nearest to the rest pose, in its colours."""
         self.gaussians.begin(starting_points(dataset, self.subject, self.config.start, generator))
-        self.basis.begin(torch.from_numpy(dataset.train.expressions.copy()))
+        self.basis.begin(torch.from_numpy(dataset.train.expressions.copy()), self.config.whiten)
         self.growth.begin(len(self.gaussians))
+        self.neighbours.find(self.gaussians.means)
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         """All pixels of the batch's frames."""
-        poses, background = batch.camera_to_head, batch.background
+        poses, background = batch.camera_to_head, batch.background if self.has_backdrop else None
         if self.pose_corrections is not None:
             poses = corrected(poses, self.pose_corrections[batch.frames])
         if self.trained_background is not None:
             background = batch.of(self.trained_background)
+        self._rows = self.neighbours.sample(generator)
         extra = self.body_corrections[batch.frames] if self.body is not None else None
         with full_precision(self.device):
             gaussians = self.posed(poses, batch.expression, self.latent_codes[batch.frames], extra=extra)
@@ -184,6 +190,8 @@ class SplatAvatar(Avatar):
         moved = parts.motions.square().mean() + parts.colour_motions.square().sum() / max(parts.motions.numel(), 1)
         excess = (parts.log_sizes - parts.log_sizes.new_tensor(config.largest).log()).clamp(min=0.0)
         total = config.motion_penalty * moved + config.size_penalty * excess.square().mean()
+        if config.smoothness:
+            total = total + config.smoothness * self.neighbours.unlikeness(parts, self._rows)
         if self.body is not None:
             own = self.body_corrections[batch.frames] / self.body.units
             total = total + config.body_penalty * own.square().mean()
@@ -191,7 +199,8 @@ class SplatAvatar(Avatar):
 
     def adapt(self, optimizer: torch.optim.Optimizer, generator: torch.Generator, step: int, steps: int) -> None:
         """Count gradients, and now and then split and remove Gaussians."""
-        self.growth.after_step(self.gaussians, optimizer, self.config, step, steps)
+        if self.growth.after_step(self.gaussians, optimizer, self.config, step, steps):
+            self.neighbours.find(self.gaussians.means)
 
     def parameter_groups(self, parameters: Sequence[nn.Parameter]) -> list[dict[str, Any]]:
         """Every kind of parameter at its own rate."""
@@ -204,7 +213,7 @@ class SplatAvatar(Avatar):
 
     def lasting_state(self) -> dict[str, Tensor]:
         """Half precision for all of a Gaussian but its place; nothing that only training needs."""
-        kept = {name: value for name, value in self.state_dict().items() if not name.startswith("growth.")}
+        kept = {name: value for name, value in self.state_dict().items() if not name.startswith(TRAINING_ONLY)}
         for name, value in kept.items():
             if name.startswith("gaussians.") and name != "gaussians.means":
                 kept[name] = value.half()
@@ -216,7 +225,10 @@ class SplatAvatar(Avatar):
         if means is not None and means.ndim == 2:
             self.gaussians.resize(len(means))
             self.growth.begin(len(means))
-        state = {**{f"growth.{name}": value for name, value in self.growth.state_dict().items()}, **state_dict}
+            self.neighbours.begin(len(means))
+        missing = (*TRAINING_ONLY, "basis.reach.")  # the reach: avatars of before it have none
+        fresh = {name: value for name, value in self.state_dict().items() if name.startswith(missing)}
+        state = {**fresh, **state_dict}
         return super().load_state_dict(state, strict, assign)
 
 

@@ -35,6 +35,8 @@ class SplatConfig(AvatarConfig):
     body: bool = True
     reach: float = 0.05
     motion_penalty: float = 0.01
+    smoothness: float = 0.0
+    whiten: float = 1.0
     size_penalty: float = 1.0
     largest: float = 0.03
     body_penalty: float = 1.0

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from nerface.fields.gaussian_set import GaussianSet
+from nerface.fields.gaussian_set import GaussianSet, by_row
 from nerface.fields.splat_config import SplatConfig
 
 GROW_FROM = 200  # steps: until then colours settle
@@ -43,21 +43,23 @@ class Growth(nn.Module):
     @torch.no_grad()
     def after_step(
         self, parts: GaussianSet, optimizer: torch.optim.Optimizer, config: SplatConfig, step: int, steps: int
-    ) -> None:
-        """Count the gradients of step `step` of `steps`, and change the Gaussians when it is time."""
+    ) -> bool:
+        """Count the gradients of step `step` of `steps`, and change the Gaussians when it is time (True)."""
         if self._watched is not None and self._watched.grad is not None:
             self.place_gradients += self._watched.grad.norm(dim=-1).sum(dim=0)
         self._watched = None
         if parts.motions.grad is not None:
             self.motion_gradients += parts.motions.grad.flatten(1).norm(dim=-1)
         done, last = step + 1, config.grow_share * steps
-        if done % config.grow_every == 0 and GROW_FROM <= done <= last:
+        due = done % config.grow_every == 0 and GROW_FROM <= done <= last
+        if due:
             share = (done - GROW_FROM) / max(last - GROW_FROM, 1)
             wanted = round(config.start + (config.most - config.start) * share)
             rows, split = self._choice(parts, config, wanted)
             parts.select(rows, optimizer)
             _separate(parts, optimizer, split)
             self.begin(len(parts))
+        return due
 
     def _choice(
         self, parts: GaussianSet, config: SplatConfig, wanted: int
@@ -93,8 +95,8 @@ def _separate(parts: GaussianSet, optimizer: torch.optim.Optimizer, pairs: Int[T
         parts.log_sizes[rows] = smaller
         parts.opacity_logits[rows] = opacity
     for parameter in parts.parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            if key != "step":
+        for value in optimizer.state.get(parameter, {}).values():
+            if by_row(value, parameter):
                 value[second] = 0
 
 

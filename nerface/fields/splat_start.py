@@ -36,7 +36,8 @@ def starting_points(dataset: Dataset, subject: Subject, count: int, generator: t
     inside = np.zeros_like(person)
     inside[rows, columns] = True
     # As many points on the head as on the rest of the person, however small it is in the picture.
-    chance = np.where(person, np.where(inside, 1.0 / max((person & inside).sum(), 1), 1.0 / person.sum()), 0.0)
+    head, body = person & inside, person & ~inside
+    chance = head / max(head.sum(), 1) + body / max(body.sum(), 1)
     chosen = random.choice(person.size, size=count, p=(chance / chance.sum()).ravel())
     pixels = np.stack([chosen % person.shape[1], chosen // person.shape[1]], axis=-1) + random.uniform(
         -0.5, 0.5, (count, 2)
@@ -75,6 +76,8 @@ def _relief(person: Bool[np.ndarray, "height width"], radius: float) -> Float[np
     """How far an outline inflated to a ball of `radius` px stands out, from 0 at its edge to 1 inside."""
     padded = np.pad(person.astype(np.uint8), 1, mode="edge")  # the picture's border is no outline
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    # Its last bit depends on where in memory the picture lies; its square is a whole number: equal seeds stay equal.
+    distance = np.sqrt(np.rint(distance.astype(np.float64) ** 2))
     short = 1 - np.clip(distance / max(radius, 1.0), 0, 1)
     return np.asarray(np.sqrt(1 - short**2))
 

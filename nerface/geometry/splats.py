@@ -10,6 +10,7 @@ import torch
 from nerface.errors import UserError
 from nerface.fields.splat import SplatAvatar
 from nerface.interop.gaussian_ply import GaussianCloud
+from nerface.precision import full_precision
 from nerface.rendering.splatting_projection import LEAST_ALPHA
 from nerface.types import Camera, Condition
 
@@ -42,7 +43,8 @@ def extract_splats(
     """
     options = options or SplatOptions()
     avatar.check_condition(camera, condition)
-    pose, gaussians = avatar.condition_gaussians(camera, condition)
+    with full_precision(avatar.device):
+        pose, gaussians = avatar.condition_gaussians(camera, condition)
     follows = avatar.gaussians.follows()
     kept = gaussians.opacities[0] >= options.least_opacity
     if options.head_only:

@@ -14,7 +14,7 @@ from tests.apps.calls import check_refused, command, nerface, program
 
 VERBS = [
     *("create", "demo", "capture", "import", "check", "train", "convert", "eval", "metrics", "ablate", "render"),
-    *("reenact", "mesh", "weights"),
+    *("reenact", "mesh", "splats", "weights"),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerface.driving.limits import NECK_PITCH_DEG, NECK_YAW_DEG, beyond, body_poses, kept_within, seen_angles
+from nerface.driving.limits import NECK_DEG, beyond, body_poses, kept_within, seen_angles
 from nerface.driving.paths import head_turn
 
 REST = np.eye(4, dtype=np.float32)
@@ -41,9 +41,9 @@ def test_cameras_are_moved_to_the_edge_of_the_range_and_no_further():
 
 def test_the_body_stands_still_as_far_as_a_neck_turns():
     rest = camera(4, -2)
-    inside, outside = camera(4 + NECK_YAW_DEG - 1, 3), camera(4 + NECK_YAW_DEG + 30, 80)
+    inside, outside = camera(4 + NECK_DEG - 1, 3), camera(4 + NECK_DEG + 30, 80)
     bodies = body_poses(np.stack([inside, outside]), rest, LIMITS)
     assert np.array_equal(bodies[0], inside)
-    assert np.allclose(bodies[1], camera(4 + NECK_YAW_DEG, -2 + NECK_PITCH_DEG), atol=1e-6)
+    assert np.allclose(bodies[1], camera(4 + NECK_DEG, -2 + NECK_DEG), atol=1e-6)
     wider = (-100.0, 100.0, -90.0, 90.0)  # a person that training saw turn farther than any neck
     assert np.array_equal(body_poses(outside[None], rest, wider)[0], outside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes
+from nerface.training.pixels import draw_pixels, exact_share, inside_probability, pixel_boxes, pixel_weights
 
 HEIGHT, WIDTH = 12, 17
 BOXES = {
@@ -90,3 +90,23 @@ def test_the_paper_s_form_draws_an_exact_share_inside():
     )
     rows, columns = pixels.reshape(4, 200, 2)[0].unbind(-1)
     assert int(((rows >= 2) & (rows < 6) & (columns >= 3) & (columns < 9)).sum()) == 190
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.75, 0.9])
+def test_weights_of_whole_frames_are_the_chances_of_drawn_pixels(weight, device):
+    boxes = torch.tensor(list(BOXES.values()), device=device)
+    weights = pixel_weights(boxes, HEIGHT, WIDTH, weight)
+    assert weights.shape == (len(BOXES), HEIGHT, WIDTH)
+    assert torch.allclose(weights.mean(dim=(1, 2)), torch.ones(len(BOXES), device=device))
+    chances = inside_probability(boxes, HEIGHT, WIDTH, weight)
+    for values, (top, bottom, left, right), chance in zip(weights, BOXES.values(), chances):
+        inside = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool, device=device)
+        inside[top:bottom, left:right] = True
+        assert len(values[inside].unique()) == len(values[~inside].unique()) == 1
+        assert float(values[inside][0] / values[~inside][0]) == pytest.approx(weight / (1 - weight), rel=1e-5)
+        assert float(values[inside].sum() / values.sum()) == pytest.approx(float(chance), rel=1e-5)
+
+
+def test_weights_of_an_empty_box_and_a_full_one():
+    boxes = torch.tensor([[5, 5, 3, 9], [0, HEIGHT, 0, WIDTH]])
+    assert torch.allclose(pixel_weights(boxes, HEIGHT, WIDTH, 0.9), torch.ones(2, HEIGHT, WIDTH))

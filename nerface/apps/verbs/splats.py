@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,11 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
+    import torch
+
     from nerface.apps.jobs import device_of
+    from nerface.driving.limits import body_poses
+    from nerface.driving.views import rest_pose
     from nerface.geometry.splats import SplatOptions, extract_splats
     from nerface.interop.gaussian_ply import check_output, placed, write_gaussian_ply
     from nerface.types import Camera
@@ -71,10 +76,13 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.head_only and not avatar.config.body:
         raise UserError(f"{options.avatar} knows no body apart from the head: leave out --head-only")
     condition = shared.condition(options, avatar, "a file of Gaussians")
-    camera = Camera(avatar.subject.intrinsics, _pose(options, avatar))
+    pose = _pose(options, avatar)
+    bodies = body_poses(pose[None], rest_pose(avatar.subject), avatar.subject.seen_angles)
+    condition = replace(condition, body_from=torch.from_numpy(bodies[0]))
+    camera = Camera(avatar.subject.intrinsics, torch.from_numpy(pose))
     chosen = SplatOptions(head_only=options.head_only, view_colours=options.view_colours)
     if options.least_opacity is not None:
-        chosen = SplatOptions(options.least_opacity, options.head_only, options.view_colours)
+        chosen = replace(chosen, least_opacity=options.least_opacity)
     placing = shared.placing(options, scale, avatar.subject, console)
     down = -1 if options.y_down else 1
     cloud = placed(
@@ -113,10 +121,9 @@ def _load(path: Path, device: Any) -> SplatAvatar:
     return avatar
 
 
-def _pose(options: argparse.Namespace, avatar: SplatAvatar) -> Any:
+def _pose(options: argparse.Namespace, avatar: SplatAvatar) -> np.ndarray:
     """The camera asked for, camera to head [4, 4]."""
     import numpy as np
-    import torch
 
     from nerface.driving.paths import turned
     from nerface.driving.track import read_track
@@ -129,4 +136,4 @@ def _pose(options: argparse.Namespace, avatar: SplatAvatar) -> Any:
         pose = track.camera_to_head[track.find(f"{options.split}:{options.frame}", options.split)]
     else:
         pose = turned(rest_pose(subject), np.array([options.turn or (0.0, 0.0)]), subject_convention(subject))[0]
-    return torch.from_numpy(np.array(pose, dtype=np.float32))
+    return np.array(pose, dtype=np.float32)
