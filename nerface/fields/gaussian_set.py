@@ -115,7 +115,7 @@ class GaussianSet(nn.Module):
             colours = colours + follows[:, None] * torch.einsum("fk,nkc->fnc", weights, self.colour_motions)
         logits = self.opacity_logits.expand(frames, -1)
         if self.config.moves_opacity:
-            logits = logits + weights @ self.opacity_motions.T
+            logits = logits + follows * (weights @ self.opacity_motions.T)
         turns = self.turns.expand(frames, -1, -1)
         if body is not None and self.config.body:
             resting, (rotation, shift) = (1 - follows)[:, None], body

@@ -14,11 +14,11 @@ class SplatConfig(AvatarConfig):
 
     `basis` directions of expression and latent code (a learned linear map, begun from the training expressions'
     principal components) move each Gaussian's mean and, with `moves_colour`, its colour and, with `moves_opacity`, its
-    opacity; the mean moves by at most `reach` head units. `view_colours` lets colours change linearly with the
-    direction from which the head is seen. With `body`, each Gaussian chooses between following the head and following
-    a body frame that stands nearly still before the camera. `motion_penalty` weighs the mean square of the maps, in
-    units of `reach`, `size_penalty` the excess of standard deviations over `largest` head units, and `body_penalty` the
-    square of the body's own motion in each training frame, in usual turns and shifts.
+    opacity; the mean moves by at most `reach` head units along each axis. `view_colours` lets colours change linearly
+    with the direction from which the head is seen. With `body`, each Gaussian chooses between following the head and
+    following a body frame that stands nearly still before the camera. `motion_penalty` weighs the mean square of the
+    maps, in units of `reach`, `size_penalty` the excess of standard deviations over `largest` head units, and
+    `body_penalty` the square of the body's own motion in each training frame, in usual turns and shifts.
 
     Training begins with `start` Gaussians and splits those with the largest gradients every `grow_every` steps, until
     there are `most` of them when the share `grow_share` of the steps is done; those less opaque than `least_opacity`

@@ -36,7 +36,8 @@ class Replay:
 
     def __call__(self, *inputs: Tensor | None) -> Gaussians:
         key = (
-            tuple(parameter.data_ptr() for parameter in self._module.parameters()),
+            # With shapes: after growth, memory that is free again may hold another number of Gaussians.
+            tuple((parameter.data_ptr(), parameter.shape) for parameter in self._module.parameters()),
             tuple(None if value is None else value.shape for value in inputs),
         )
         if key != self._key:

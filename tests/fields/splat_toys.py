@@ -9,6 +9,7 @@ import torch
 
 from nerface.config import RunConfig
 from nerface.fields import Subject, build_avatar
+from nerface.fields.base import PixelBatch
 from nerface.fields.splat import SplatAvatar
 from nerface.fields.splat_config import SplatConfig
 from tests.toys import TRAINING, toy_subject
@@ -43,6 +44,35 @@ def toy_splat_avatar(subject: Subject | None = None, seed: int = 0, config: Spla
     plate = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)
     avatar.set_background(plate, torch.rand(height, width) < 0.2)
     return avatar.eval()
+
+
+def turned(subject: Subject, frames: int) -> torch.Tensor:
+    """Poses round the rest pose [F, 4, 4]."""
+    poses = []
+    for angle in torch.linspace(-0.2, 0.25, frames):
+        turn = torch.eye(4)
+        turn[0, 0] = turn[2, 2] = angle.cos()
+        turn[0, 2], turn[2, 0] = angle.sin(), -angle.sin()
+        poses.append(turn @ torch.tensor(subject.rest_pose))
+    return torch.stack(poses)
+
+
+def batch_of(avatar: SplatAvatar, frames: list[int], dtype: torch.dtype = torch.float32) -> PixelBatch:
+    """Whole training frames, each with its own pose and expression, before the avatar's plate."""
+    subject = avatar.subject
+    inner, channels = subject.intrinsics, len(subject.expression_names)
+    count = len(frames) * inner.width * inner.height
+    expressions = torch.rand(subject.train_frames, channels, generator=torch.Generator().manual_seed(5))
+    return PixelBatch(
+        intrinsics=inner,
+        frames=torch.tensor(frames),
+        pixels=None,
+        target=torch.rand(count, 3, generator=torch.Generator().manual_seed(4)).to(dtype),
+        background=avatar.plate().flatten(0, 1).repeat(len(frames), 1).to(dtype),
+        mask=None,
+        camera_to_head=turned(subject, subject.train_frames)[frames].to(dtype),
+        expression=expressions[frames].to(dtype),
+    )
 
 
 def _random(name: str, shape: torch.Size) -> torch.Tensor:

@@ -61,7 +61,7 @@ def test_weights_of_zero_give_the_resting_set():
 
 
 def test_means_are_linear_in_small_weights():
-    parts = gaussians_of()
+    parts = gaussians_of(follows=1 - 1e-7)
     weights = 1e-2 * torch.eye(BASIS)
     rest = moved(parts, torch.zeros(1, BASIS)).means
     each = moved(parts, weights).means - rest
@@ -72,7 +72,7 @@ def test_means_are_linear_in_small_weights():
 
 
 def test_colours_and_opacity_logits_are_linear_in_weights():
-    parts = gaussians_of()
+    parts = gaussians_of(follows=1 - 1e-7)
     weights = torch.tensor([[0.5, -0.3, 0.2]])
     found = moved(parts, weights)
     colours = parts.colours + torch.einsum("fk,nkc->fnc", weights, parts.colour_motions)
@@ -82,7 +82,7 @@ def test_colours_and_opacity_logits_are_linear_in_weights():
 
 
 def test_no_mean_goes_beyond_its_reach():
-    parts = gaussians_of()
+    parts = gaussians_of(follows=1 - 1e-7)
     found = moved(parts, 1000 * torch.eye(BASIS))
     travel = (found.means - parts.means).abs()
     assert travel.max() <= parts.config.reach + 1e-6
@@ -123,11 +123,25 @@ def test_what_follows_the_body_stands_at_its_place_and_is_turned_with_it():
     assert not torch.allclose(covariances(found), covariances(rest), rtol=1e-2, atol=1e-3)
 
 
-def test_expressions_move_what_follows_the_body_before_the_body_does():
-    parts = gaussians_of(follows=1e-7)
+def test_expressions_move_gaussians_as_far_as_they_follow_the_head():
+    weights, still = torch.ones(1, BASIS), torch.zeros(1, BASIS)
+    change = {}
+    for follows in (1e-7, 0.25, 1 - 1e-7):
+        parts = gaussians_of(follows=follows)
+        rest, found = moved(parts, still), moved(parts, weights)
+        change[follows] = (found.means - rest.means, found.colours - rest.colours)
+    for none, quarter, whole in zip(*change.values()):
+        assert none.abs().max() < 1e-6
+        assert torch.allclose(quarter, 0.25 * whole, atol=1e-6)
+        assert whole.abs().max() > 0.01
+
+
+def test_expressions_move_before_the_body_does():
+    parts = gaussians_of(follows=0.5)
     weights = torch.ones(2, BASIS)
     rotation, shift = BODY
-    wanted = moved(parts, weights).means @ rotation.mT + shift[:, None]
+    there = moved(parts, weights).means
+    wanted = 0.5 * there + 0.5 * (there @ rotation.mT + shift[:, None])
     assert torch.allclose(moved(parts, weights, BODY).means, wanted, atol=1e-5)
 
 
