@@ -10,7 +10,7 @@ from nerface.fields.base import Subject
 from nerface.fields.expression_reach import ExpressionReach
 
 SPREAD_FLOOR = 0.05  # channels that hardly move are not blown up by their tiny spread
-RIDGE = 0.1  # of the mean variance: directions that hardly occur get no large weights
+LEFT_OVER = 0.1  # what is left of directions for which there is no component
 LEAST_VARIANCE = 0.01  # of a standardised channel: where no expression ever changed, directions stay of a usual size
 LATENT_START = 0.1  # spread of the latent codes' share of the map before training
 MARGIN = 0.25  # of a channel's range: how far beyond what training saw an expression may go
@@ -36,20 +36,20 @@ class ExpressionBasis(nn.Module):
         self.register_buffer("high", torch.tensor(subject.expression_max), persistent=False)
 
     @torch.no_grad()
-    def begin(self, expressions: Float[Tensor, "frames expression"], whiten: float = 1.0) -> None:
-        """Take the principal components of training `expressions` as directions, scaled to unit variance.
+    def begin(self, expressions: Float[Tensor, "frames expression"]) -> None:
+        """Take the principal components of training `expressions` as directions, the first of unit variance.
 
-        Directions beyond the components there are stay as they were drawn, and small.
+        The others keep their share of it: scaled to unit variance each, the weak ones, which are mostly the tracker's
+        noise, would move Gaussians as quickly as jaw and smile do. Directions beyond the components there are stay as
+        they were drawn, and small.
         """
         rows = (expressions.to(self.mean) - self.mean) / self.spread
         _, sizes, axes = torch.linalg.svd(rows - rows.mean(dim=0), full_matrices=False)
         variances = sizes.square() / max(len(rows), 1)
         count = min(len(self.directions), len(axes))
-        scale = (variances + RIDGE * variances.mean().clamp(min=LEAST_VARIANCE)).rsqrt()[:count, None]
-        scale = scale**whiten * scale[:1] ** (1 - whiten)
         self.reach.begin(rows)
-        self.directions.mul_(0.1)
-        self.directions[:count] = axes[:count] * scale
+        self.directions.mul_(LEFT_OVER)
+        self.directions[:count] = axes[:count] * variances[0].clamp(min=LEAST_VARIANCE).rsqrt()
 
     def limited(self, expression: Float[Tensor, "frames expression"]) -> Float[Tensor, "frames expression"]:
         """Expressions held softly within what training saw, each channel by itself (`soft_limits`) and all together

@@ -87,7 +87,7 @@ class SplatAvatar(Avatar):
     def prepare(self, dataset: Dataset, generator: torch.Generator) -> None:
         """Put the first Gaussians where the person stands in the frame nearest to the rest pose, in its colours."""
         self.gaussians.begin(starting_points(dataset, self.subject, self.config.start, generator))
-        self.basis.begin(torch.from_numpy(dataset.train.expressions.copy()), self.config.whiten)
+        self.basis.begin(torch.from_numpy(dataset.train.expressions.copy()))
         self.growth.begin(len(self.gaussians))
         self.neighbours.find(self.gaussians.means)
 
