@@ -56,7 +56,7 @@ def splat() -> RunConfig:
 def splat_tiny() -> RunConfig:
     """The same for two CPU cores and a few minutes: a few thousand Gaussians, pictures of 160 pixels."""
     training = TrainingConfig(
-        steps=1000, rays=None, frames=2, inside_weight=0.5, learning_rate=1e-2, decay_steps=1000,
+        steps=1500, rays=None, frames=2, inside_weight=0.5, learning_rate=1e-2, decay_steps=1500,
         colour_loss="absolute", ssim_weight=0.2, latent_penalty=0.001, mask_penalty=0.1, log_every=50,
         validate_every=250, save_every=250,
     )  # fmt: skip
@@ -72,6 +72,11 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise UserError(f"there is no preset '{name}': choose one of {', '.join(PRESETS)}")
     return PRESETS[name]()
+
+
+def everyday_preset(device: str) -> str:
+    """The preset for those who want an avatar and name none, on a device of this type ("cuda", "cpu")."""
+    return "splat" if device == "cuda" else "splat_tiny"
 
 
 def capture_size(name: str) -> int:

@@ -16,7 +16,7 @@ from nerface.sample import make_sample_clip
 from nerface.sample.truth import TruthReport, compare_with_truth
 from nerface.weights import find_weights
 
-PRESET = "tiny"
+PRESET = "splat_tiny"
 SAMPLE = "sample"  # the clip's folder
 
 

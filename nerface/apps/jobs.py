@@ -12,7 +12,7 @@ from nerface.apps.console import EXIT_STOPPED, Console, StopOnSignal
 from nerface.config import RunConfig, override
 from nerface.files import read_json
 from nerface.precision import pick_device
-from nerface.presets import capture_size, preset
+from nerface.presets import capture_size, everyday_preset, preset
 from nerface.switches import switch_settings, switched
 
 if TYPE_CHECKING:
@@ -81,10 +81,14 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
     """`nerface create`."""
     from nerface.creation import CreateOptions
 
+    device = device_of(options)
+    if options.preset is None:
+        options.preset = everyday_preset(device.type)
+        console.say(f"preset {options.preset} (device {device}; --preset says otherwise)")
     chosen = CreateOptions(
         config=run_config(options),
         capture=capture_options(options, capture_size(options.preset)),
-        device=str(device_of(options)),
+        device=str(device),
         max_train_seconds=None if options.max_minutes is None else 60 * options.max_minutes,
     )
     created = run_create(options.video, options.output, chosen, options.resume, console)

@@ -15,8 +15,8 @@ HELP = "make an avatar from a video: capture, training, evaluation, rendered vid
 def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("video", type=Path, metavar="VIDEO", help="a video of one person, camera and backdrop at rest")
     common.output(verb, "a new folder for all results")
-    common.capture(verb, "the preset's: 512, or 160 for tiny")
-    common.training(verb)
+    common.capture(verb, "the preset's: 512, or 160 for tiny and splat_tiny")
+    common.training(verb, default_preset="splat on a GPU, splat_tiny elsewhere")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:

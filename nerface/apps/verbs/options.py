@@ -49,14 +49,15 @@ def capture(verb: argparse.ArgumentParser, size: str) -> None:
     group.add_argument("--weights", type=Path, metavar="FOLDER", help="where the networks are (see `nerface weights`)")
 
 
-def training(verb: argparse.ArgumentParser) -> None:
-    """How an avatar is trained."""
+def training(verb: argparse.ArgumentParser, default_preset: str = "paper") -> None:
+    """How an avatar is trained. A `default_preset` that is none, but words, leaves the choice to the job."""
     group = verb.add_argument_group("training")
     group.add_argument(
         "--preset",
-        default="paper",
+        default="paper" if default_preset == "paper" else None,
         metavar="NAME",
-        help="paper (NeRFace's settings, needs a GPU; default) or tiny (for a CPU)",
+        help="paper (NeRFace's field, needs a GPU), splat (Gaussians, real time), or for a CPU tiny and splat_tiny "
+        f"(default: {default_preset})",
     )
     group.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting, e.g. training.steps=20000"
