@@ -43,21 +43,22 @@ class TrainingConfig:
     """How a field is trained. The defaults are NeRFace's.
 
     `rays` pixels a step, drawn from `frames` training frames (None: 1, as NeRFace, or 8 where poses are corrected,
-    which wants every frame seen often), `inside_weight` the seed's 0.9 : 0.1 preference for the head's box (or, with
-    `inside_share`, exactly that share of them inside: the paper's 0.95). With `rays` None, for fields that draw whole
-    frames, all pixels of the frames count, by the same weights. `optimizer`, by its name in torch.optim, with
-    `learning_rate` falling by `decay_factor` every `decay_steps`. What is minimised is the `colour_loss`, squared or
-    absolute, mixed with `ssim_weight` of 1 - SSIM (whole frames alone). Added to it are `latent_penalty` times the norm
-    of each latent code in use (`latent_penalty_form` "squared": its square, the paper's weight decay); with a learned
-    background, `background_penalty` times its squared error where rays reach it; and, where the dataset has person
-    masks, `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: None: 0.02 for datasets
-    whose poses were tracked, 0 for others; it keeps density off the
-    backdrop). From step `corrections_start` on, corrections of poses and gains of colour learn by about
-    `pose_learning_rate` and `colour_learning_rate` a visit of their frame, in units of usual errors
-    (`nerface.training.corrections`: a degree, 4 mm; 2 %); `pose_penalty` and `colour_penalty` weigh their squares in
-    those units; what changes more slowly than in `drift_period` seconds is taken out of pose corrections, so that they
-    cannot move the frame of reference. A line is logged every `log_every` steps, held-out PSNR every `validate_every`,
-    a checkpoint every `save_every`. `precision` is "auto" (bf16 on CUDA), "fp32" or "bf16".
+    which wants every frame seen often), `inside_weight` the seed's 0.9 : 0.1 preference for the head's box (or,
+    with `inside_share`, exactly that share of them inside: the paper's 0.95). With `rays` None, for fields that
+    draw whole frames, all pixels of the frames count, in the colour loss by the same weights. `optimizer`, by its
+    name in torch.optim, with `learning_rate` falling by `decay_factor` every `decay_steps` (None: by the end of the
+    run's `steps`). What is minimised is the `colour_loss`, squared or absolute, mixed with `ssim_weight` of 1 -
+    SSIM (whole frames alone). Added to it are `latent_penalty` times the norm of each latent code in use
+    (`latent_penalty_form` "squared": its square, the paper's weight decay); with a learned background,
+    `background_penalty` times its squared error where rays reach it; and, where the dataset has person masks,
+    `mask_penalty` times the squared difference of opacity and mask (not in NeRFace: None: 0.02 for datasets whose
+    poses were tracked, 0 for others; it keeps density off the backdrop). From step `corrections_start` on,
+    corrections of poses and gains of colour learn by about `pose_learning_rate` and `colour_learning_rate` a visit
+    of their frame, in units of usual errors (`nerface.training.corrections`: a degree, 4 mm; 2 %); `pose_penalty`
+    and `colour_penalty` weigh their squares in those units; what changes more slowly than in `drift_period` seconds
+    is taken out of pose corrections, so that they cannot move the frame of reference. A line is logged every
+    `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision` is "auto"
+    (bf16 on CUDA), "fp32" or "bf16".
     """
 
     steps: int = 400_000
@@ -65,7 +66,7 @@ class TrainingConfig:
     frames: int | None = None
     learning_rate: float = 5e-4
     decay_factor: float = 0.1
-    decay_steps: int = 250_000
+    decay_steps: int | None = 250_000
     optimizer: str = "Adam"
     colour_loss: str = "squared"
     ssim_weight: float = 0.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from nerface.capture import CaptureOptions, capture
@@ -25,7 +26,7 @@ from nerface.driving.views import circled
 from nerface.errors import UserError
 from nerface.evaluation.evaluate import EvaluationOptions, evaluate
 from nerface.evaluation.faces import check_faces
-from nerface.fields.base import Avatar
+from nerface.fields import Avatar, make_ready
 from nerface.files import read_json, refuse_existing, write_json
 from nerface.progress import SILENT, Progress
 from nerface.rendering.sequence import SequenceOptions, render_video
@@ -77,6 +78,7 @@ def create(
 
     Raises `UserError` for bad input, and where `folder` holds something (another run; or this one, without `resume`).
     """
+    make_ready(options.config.avatar, torch.device(options.device))  # before minutes of capture
     fresh = _claim(video, folder, options, resume)
     run, faces = folder / "run", folder / "faces.json"
     paths = Created(

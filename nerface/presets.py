@@ -46,7 +46,7 @@ def tiny() -> RunConfig:
 def splat() -> RunConfig:
     """Gaussians driven by the expression: minutes of training and hundreds of pictures a second on a GPU."""
     training = TrainingConfig(
-        steps=3000, rays=None, frames=4, inside_weight=0.5, learning_rate=5e-3, decay_steps=3000,
+        steps=3000, rays=None, frames=4, inside_weight=0.5, learning_rate=5e-3, decay_steps=None,
         colour_loss="absolute", ssim_weight=0.2, latent_penalty=0.001, mask_penalty=0.1, log_every=100,
         validate_every=500, save_every=1000,
     )  # fmt: skip
@@ -56,7 +56,7 @@ def splat() -> RunConfig:
 def splat_tiny() -> RunConfig:
     """The same for two CPU cores and a few minutes: a few thousand Gaussians, pictures of 160 pixels."""
     training = TrainingConfig(
-        steps=1500, rays=None, frames=2, inside_weight=0.5, learning_rate=1e-2, decay_steps=1500,
+        steps=1500, rays=None, frames=2, inside_weight=0.5, learning_rate=1e-2, decay_steps=None,
         colour_loss="absolute", ssim_weight=0.2, latent_penalty=0.001, mask_penalty=0.1, log_every=50,
         validate_every=250, save_every=250,
     )  # fmt: skip

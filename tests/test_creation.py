@@ -98,6 +98,13 @@ def test_the_record_tells_what_was_asked_for(video, weights, tmp_path, monkeypat
     assert _record(folder) == record
 
 
+def test_a_rasteriser_that_cannot_run_is_told_before_capture(video, tmp_path):
+    config = override(preset("splat_tiny"), ["avatar.rasteriser=gsplat"])
+    with pytest.raises(UserError, match="the rasteriser gsplat needs a CUDA device"):
+        create(video, tmp_path / "me", CreateOptions(config, OPTIONS.capture))
+    assert not (tmp_path / "me").exists()
+
+
 def test_bad_input_makes_no_folder(video, tmp_path):
     with pytest.raises(UserError, match="no such file"):
         create(tmp_path / "none.mp4", tmp_path / "me", OPTIONS)

@@ -83,7 +83,7 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
 
     device = device_of(options)
     if options.preset is None:
-        options.preset = everyday_preset(device.type)
+        options.preset = _begun_with(options) or everyday_preset(device.type)
         console.say(f"preset {options.preset} (device {device}; --preset says otherwise)")
     chosen = CreateOptions(
         config=run_config(options),
@@ -93,6 +93,19 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
     )
     created = run_create(options.video, options.output, chosen, options.resume, console)
     return report_created(created, console)
+
+
+def _begun_with(options: argparse.Namespace) -> str | None:
+    """The preset of what is gone on with, perhaps on another device than it was begun on; None where there is none."""
+    from nerface.creation import RECORD
+
+    record = options.output / RECORD
+    if not (options.resume and record.is_file()):
+        return None
+    try:
+        return str(read_json(record)["config"]["preset"])
+    except (KeyError, TypeError):  # not one of ours: `create` says so
+        return None
 
 
 def run_create(video: Path, folder: Path, chosen: CreateOptions, resume: bool, console: Console) -> Created:

@@ -138,7 +138,7 @@ def evaluate(
                 flicker.add(drawing.picture, frame.image, frame.head_box, number)
                 progress.advance(note=f"{scores[-1].whole.psnr:.2f} dB")
         means = FrameScores.mean(scores)
-        spent = timing([score.seconds for score in scores], avatar.device, options.precision)
+        spent = timing([score.seconds for score in scores], avatar.device, _precision(options, avatar))
         settings, shown = _settings(options, dataset, avatar, total), flicker.figures()
         write_frames_csv(out / "frames.csv", [score.row() for score in scores])
         write_summary(out, Summary(means.figures(), means.table(), examiner.judge.missing, settings, spent, shown))
@@ -159,6 +159,11 @@ def _poses_in_words(options: EvaluationOptions, avatar: Avatar) -> str:
     return POSES_IN_WORDS[options.poses]
 
 
+def _precision(options: EvaluationOptions, avatar: Avatar) -> str:
+    """The precision in which the avatar is really drawn."""
+    return options.precision if avatar.takes_bf16 else "fp32"
+
+
 def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, total: int) -> dict[str, object]:
     return {
         "split": options.split,
@@ -171,7 +176,7 @@ def _settings(options: EvaluationOptions, dataset: Dataset, avatar: Avatar, tota
         "image_size": [dataset.intrinsics.width, dataset.intrinsics.height],
         "head_boxes": "stored" if dataset.head_boxes_stored else "estimated from training boxes and poses",
         "never_seen_share": float(dataset.background_unseen.mean()),
-        "precision": options.precision,
+        "precision": _precision(options, avatar),
         "device": str(avatar.device),
     }
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+
 from nerface.fields.base import Avatar, AvatarConfig, Subject
 from nerface.fields.paper import PaperAvatar, PaperConfig
 from nerface.fields.splat import SplatAvatar
 from nerface.fields.splat_config import SplatConfig
+from nerface.rendering import splatting
 
 KINDS: dict[type[AvatarConfig], type[PaperAvatar] | type[SplatAvatar]] = {
     PaperConfig: PaperAvatar,
@@ -24,6 +27,7 @@ __all__ = [
     "Subject",
     "build_avatar",
     "kind_of",
+    "make_ready",
 ]
 
 
@@ -35,3 +39,13 @@ def kind_of(config: AvatarConfig) -> str:
 def build_avatar(config: AvatarConfig, subject: Subject) -> Avatar:
     """An avatar with fresh weights (drawn from torch's global generator: seed it first)."""
     return KINDS[type(config)](config, subject)  # type: ignore[arg-type]
+
+
+def make_ready(config: AvatarConfig, device: torch.device) -> None:
+    """Set up what drawing avatars of `config` on `device` takes, before work that would be lost without it.
+
+    For Gaussians: gsplat's CUDA code, which is built once on a machine, in minutes. Raises `UserError` with the remedy
+    where that cannot be done.
+    """
+    if isinstance(config, SplatConfig):
+        splatting.prepare(config.rasteriser, device)

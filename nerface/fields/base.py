@@ -99,11 +99,11 @@ class Avatar(nn.Module, ABC):
 
     Subclasses are built from (their configuration, a `Subject`) and hold `latent_codes` [train frames, L] and the plate
     `background` [H, W, 3] uint8 with `background_unseen` [H, W] (True: nobody knows what is there), or, with
-    `trained_background` [H, W, 3], a plate that is learned. `whole_frames` is True of fields that draw all pixels of a
-    frame at once and are trained so. `pose_corrections` [train frames, 6], where there are some,
+    `trained_background` [H, W, 3], a plate that is learned. `pose_corrections` [train frames, 6], where there are some,
     move the cameras of training frames (`nerface.fields.pose_correction`); `colour_corrections` [train frames, 3] are
     the logarithms of the gains with which a training frame's camera recorded red, green and blue. `chunk_samples`
-    bounds how many samples are in flight while pictures are drawn (None: what suits the device). `has_backdrop` is
+    bounds how many samples are in flight while pictures are drawn, in fields that take samples (None: what suits the
+    device). `takes_bf16` is False of fields that compute in float32 whatever precision is asked for. `has_backdrop` is
     False where the field paints what is behind the person too, so that no plate is ever seen.
     """
 
@@ -116,7 +116,7 @@ class Avatar(nn.Module, ABC):
     colour_corrections: nn.Parameter | None
     chunk_samples: int | None = None
     has_backdrop: bool = True
-    whole_frames: bool = False
+    takes_bf16: bool = True
 
     def __init__(self, subject: Subject, latent_channels: int) -> None:
         super().__init__()

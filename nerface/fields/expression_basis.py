@@ -49,7 +49,7 @@ class ExpressionBasis(nn.Module):
         count = min(len(self.directions), len(axes))
         self.reach.begin(rows)
         self.directions.mul_(LEFT_OVER)
-        self.directions[:count] = axes[:count] * variances[0].clamp(min=LEAST_VARIANCE).rsqrt()
+        self.directions[:count] = axes[:count] * variances[:1].clamp(min=LEAST_VARIANCE).rsqrt()
 
     def limited(self, expression: Float[Tensor, "frames expression"]) -> Float[Tensor, "frames expression"]:
         """Expressions held softly within what training saw, each channel by itself (`soft_limits`) and all together

@@ -161,9 +161,9 @@ def _turned(
 def _product_form(device: torch.device, dtype: torch.dtype) -> Tensor:
     """[4, 16]: a quaternion p to the transposed matrix of q -> p q, row by row. Kept: a copy for every picture would
     make the GPU wait."""
-    form = torch.zeros(4, 4, 4, dtype=dtype)
-    for row in range(4):
-        for column in range(4):
-            form[_PICK[row][column], column, row] = _SIGN[row][column]
-    with torch.inference_mode(False):
+    with torch.inference_mode(False):  # the first picture may be drawn in it, and training come later
+        form = torch.zeros(4, 4, 4, dtype=dtype)
+        for row in range(4):
+            for column in range(4):
+                form[_PICK[row][column], column, row] = _SIGN[row][column]
         return form.reshape(4, 16).to(device)

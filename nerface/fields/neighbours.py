@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
@@ -33,8 +34,8 @@ class Neighbours(nn.Module):
         """Look up the neighbours of Gaussians resting at `means`."""
         self.begin(len(means))
         count = min(NEAREST, len(means) - 1)
-        if count:
-            places = means.detach().cpu().numpy()
+        places = means.detach().cpu().numpy()
+        if count > 0 and np.isfinite(places).all():  # of a diverged run they are not: the loop says so
             _, near = cKDTree(places).query(places, k=count + 1)
             self.near[:, :count] = torch.from_numpy(near[:, 1:]).to(self.near)
 

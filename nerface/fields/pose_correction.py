@@ -32,7 +32,7 @@ def rigid_motions(twists: Float[Tensor, "frames 6"]) -> Float[Tensor, "frames 4 
     unit = torch.eye(3, dtype=twists.dtype, device=twists.device)
     rotation = unit + sine * cross + rise * squared
     place = (unit + rise * cross + bend * squared) @ shift[..., None]
-    last = twists.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(twists), 1, 4)
+    last = torch.eye(4, dtype=twists.dtype, device=twists.device)[3].expand(len(twists), 1, 4)  # no copy to a GPU
     return torch.cat([torch.cat([rotation, place], dim=-1), last], dim=-2)
 
 

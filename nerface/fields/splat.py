@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ RATES = {
     "directions": 0.05,
     "latent_directions": 0.05,
     "answer": 0.2,
-    "latent_codes": 1.0,
+    "latent_codes": 0.1,
     "body_corrections": 0.1,
 }
 TRAINING_ONLY = ("growth.", "neighbours.")
@@ -61,7 +62,7 @@ class SplatAvatar(Avatar):
     3D Gaussian splatting (Kerbl et al. 2023).
     """
 
-    whole_frames = True
+    takes_bf16 = False
     resting_sight: Tensor
     sight_limits: Tensor
 
@@ -78,6 +79,7 @@ class SplatAvatar(Avatar):
         self.body_corrections = nn.Parameter(torch.zeros(subject.train_frames if config.body else 0, 6))
         self.growth = Growth(config.start)
         self.neighbours = Neighbours(config.start)
+        self._alone = False  # an avatar file says nothing of neighbours: they are found when training goes on from it
         self._rows = torch.zeros(0, dtype=torch.long)  # the Gaussians whose neighbours are looked at in this step
         self._replay = Replay(self, self.posed)
         place = torch.tensor(subject.rest_pose)[:3, 3]
@@ -98,6 +100,9 @@ class SplatAvatar(Avatar):
             poses = corrected(poses, self.pose_corrections[batch.frames])
         if self.trained_background is not None:
             background = batch.of(self.trained_background)
+        if self._alone:
+            self.neighbours.find(self.gaussians.means)
+            self._alone = False
         self._rows = self.neighbours.sample(generator)
         extra = self.body_corrections[batch.frames] if self.body is not None else None
         with full_precision(self.device):
@@ -188,7 +193,7 @@ class SplatAvatar(Avatar):
         """What keeps the maps, the Gaussians' sizes and the body's own motion small."""
         config, parts = self.config, self.gaussians
         moved = parts.motions.square().mean() + parts.colour_motions.square().sum() / max(parts.motions.numel(), 1)
-        excess = (parts.log_sizes - parts.log_sizes.new_tensor(config.largest).log()).clamp(min=0.0)
+        excess = (parts.log_sizes - math.log(config.largest)).clamp(min=0.0)
         total = config.motion_penalty * moved + config.size_penalty * excess.square().mean()
         if config.smoothness:
             total = total + config.smoothness * self.neighbours.unlikeness(parts, self._rows)
@@ -226,6 +231,7 @@ class SplatAvatar(Avatar):
             self.gaussians.resize(len(means))
             self.growth.begin(len(means))
             self.neighbours.begin(len(means))
+        self._alone = "neighbours.near" not in state_dict
         missing = (*TRAINING_ONLY, "basis.reach.")  # the reach: avatars of before it have none
         fresh = {name: value for name, value in self.state_dict().items() if name.startswith(missing)}
         state = {**fresh, **state_dict}

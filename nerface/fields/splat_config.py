@@ -17,9 +17,9 @@ class SplatConfig(AvatarConfig):
     opacity; the mean moves by at most `reach` head units along each axis. `view_colours` lets colours change linearly
     with the direction from which the head is seen. With `body`, each Gaussian chooses between following the head and
     following a body frame that stands nearly still before the camera. `motion_penalty` weighs the mean square of the
-    maps, in units of `reach`, `smoothness` how unlike neighbours' maps are (`nerface.fields.neighbours`), `size_penalty`
-    the excess of standard deviations over `largest` head units, and `body_penalty` the square of the body's own motion
-    in each training frame, in usual turns and shifts.
+    maps, in units of `reach`, `smoothness` how unlike neighbours' maps are (`nerface.fields.neighbours`),
+    `size_penalty` the excess of standard deviations over `largest` head units, and `body_penalty` the square of the
+    body's own motion in each training frame, in usual turns and shifts.
 
     Training begins with `start` Gaussians and splits those with the largest gradients every `grow_every` steps, until
     there are `most` of them when the share `grow_share` of the steps is done; those less opaque than `least_opacity`

@@ -53,7 +53,8 @@ class Growth(nn.Module):
         done, last = step + 1, config.grow_share * steps
         due = done % config.grow_every == 0 and GROW_FROM <= done <= last
         if due:
-            share = (done - GROW_FROM) / max(last - GROW_FROM, 1)
+            final = done + config.grow_every > last  # `last` itself need not be a time to split
+            share = 1.0 if final else (done - GROW_FROM) / (last - GROW_FROM)
             wanted = round(config.start + (config.most - config.start) * share)
             rows, split = self._choice(parts, config, wanted)
             parts.select(rows, optimizer)

@@ -51,7 +51,9 @@ class Replay:
 
     def _record(self, inputs: Inputs) -> None:
         # Ordinary tensors, so that a recording made in inference mode serves outside it too.
-        with torch.inference_mode(False), torch.no_grad():
+        # On the weights' own device, which need not be the current one (--device cuda:1).
+        device = next(self._module.parameters()).device
+        with torch.cuda.device(device), torch.inference_mode(False), torch.no_grad():
             self._places = [None if value is None else value.detach().clone() for value in inputs]
             aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())

@@ -37,8 +37,8 @@ def rasterise(
     than 0.01 head units is drawn. Gradients flow to every field of `gaussians` and to `camera_to_head`. fx and fy may
     be negative (mirrored pictures).
 
-    `rasteriser`: "torch"; "gsplat" (CUDA and float32 alone); "auto" takes gsplat on CUDA where the package is
-    installed, and otherwise torch, with one warning if that is on CUDA. Raises `UserError` where gsplat is asked for
+    `rasteriser`: "torch"; "gsplat" (CUDA and float32 alone); "auto" takes gsplat on CUDA where it is
+    installed and can be built, and otherwise torch, with one warning if that is on CUDA. Raises `UserError` where gsplat is asked for
     and is not installed, has no CUDA device or cannot be built, and `ValueError` for another name.
     """
     if rasteriser == "auto":
@@ -70,11 +70,14 @@ def _best_for(device: str, dtype: torch.dtype) -> str:
     """The rasteriser that "auto" stands for; the warning is given once, as the answer is kept."""
     if device != "cuda" or dtype == torch.float64:
         return "torch"
+    reason = "gsplat is not installed (pip install 'nerface[splat]')"
     if importlib.util.find_spec("gsplat") is not None:
-        return "gsplat"
+        try:
+            load_kernels()
+            return "gsplat"
+        except UserError as error:
+            reason = str(error)
     warnings.warn(
-        "gsplat is not installed: Gaussians are drawn by the torch rasteriser, many times slower "
-        "(pip install 'nerface[splat]', which also needs a CUDA toolkit that matches torch)",
-        stacklevel=3,
+        f"Gaussians are drawn by the torch rasteriser, many times slower than gsplat's: {reason}", stacklevel=3
     )
     return "torch"

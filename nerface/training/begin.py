@@ -156,7 +156,8 @@ def begin(
     if saved_run.avatar.subject != subject:
         raise UserError(f"{newest} was trained on another dataset than {dataset.root}: resume with the same one")
     optimizer = make_optimizer(saved_run.avatar, config.training)
-    restore_optimizer(optimizer, saved_run.avatar, saved_run.optimizer)
+    if saved_run.optimizer:  # a run that began from an avatar file and got no further has none
+        restore_optimizer(optimizer, saved_run.avatar, saved_run.optimizer)
     return saved_run.avatar, saved_run.state, optimizer
 
 

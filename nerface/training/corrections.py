@@ -2,9 +2,11 @@
 
 A field and the poses of its frames can be learned together only up to a motion of the whole head space: a common offset
 of all corrections changes no picture once the field has followed it, and neither does a slow drift as long as a latent
-code follows. New frames come with poses as capture gives them, so both would be a fault in every one of them. They are
-taken out after each step (a projection of the corrections onto what changes faster), and a Gaussian prior keeps the
-rest as small as the pictures allow.
+code follows. A share of the head's own turn or of the expression, too, can go from pose to field and back: such a habit
+of the tracker is in new frames as well, and a field that was trained without it draws them in the wrong place. New
+frames come with poses as capture gives them, so all of these would be a fault in every one of them. They are taken out
+after each step (a projection of the corrections onto what is neither slow nor linear in pose and expression), and a
+Gaussian prior keeps the rest as small as the pictures allow.
 """
 
 from __future__ import annotations
@@ -33,7 +35,11 @@ class FrameCorrections:
 
     def __init__(self, dataset: Dataset, settings: TrainingConfig, device: torch.device) -> None:
         split = dataset.splits["train"]
-        drift = drift_basis(frame_times(dataset), settings.drift_period)
+        slow = drift_basis(frame_times(dataset), settings.drift_period)
+        habits = habit_columns(split.camera_to_head, split.expressions)
+        # One frame's error is no habit: few frames do not tell the two apart.
+        room = max(len(split) // FRAMES_A_HABIT - slow.shape[1], 0)
+        drift = np.concatenate([slow, spanned(habits - slow @ (slow.T @ habits), most=room)], axis=1)
         self.drift = torch.from_numpy(drift.astype(np.float32)).to(device)
         self.log_exposures = torch.from_numpy(np.log(split.exposures)).to(device)
         self.sigmas = torch.tensor([TURN_SIGMA] * 3 + [SHIFT_SIGMA] * 3, device=device)
@@ -136,6 +142,34 @@ def drift_basis(times: Float[np.ndarray, " frames"], period: float) -> Float[np.
     length = max(float(np.ptp(times)), 1e-9)
     count = min(1 + int(2 * length / period), max(len(times) // 2, 1))
     place = (times - times.min()) / length
-    columns = np.cos(math.pi * np.arange(count) * place[:, None])
+    return spanned(np.cos(math.pi * np.arange(count) * place[:, None]), most=count)
+
+
+FRAMES_A_HABIT = 10  # at least for each direction that is taken out
+HABIT_EXPRESSIONS = 6  # principal components of the expression that a tracker's pose may lean on
+
+
+def habit_columns(
+    camera_to_head: Float[np.ndarray, "frames 4 4"], expressions: Float[np.ndarray, "frames expression"]
+) -> Float[np.ndarray, "frames functions"]:
+    """What a tracker's faults usually go with, of mean 0 and equal size: how the head is turned, where it is, and the
+    first principal components of the expression. Without those that do not change."""
+    poses = np.asarray(camera_to_head, dtype=np.float64)
+    mean = poses[:, :3, :3].mean(axis=0)
+    turn = poses[:, :3, :3] @ mean.T
+    odd = turn - turn.transpose(0, 2, 1)  # twice the sine of the angle, times the axis
+    axis = np.stack([odd[:, 2, 1], odd[:, 0, 2], odd[:, 1, 0]], axis=1)
+    place = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])  # of the head, seen by the camera
+    rows = np.asarray(expressions, dtype=np.float64) - np.mean(expressions, axis=0)
+    parts, sizes, _ = np.linalg.svd(rows, full_matrices=False)
+    expressive = (parts * sizes)[:, :HABIT_EXPRESSIONS]
+    columns = np.concatenate([axis, place, expressive], axis=1)
+    columns = columns - columns.mean(axis=0)
+    spread = columns.std(axis=0)
+    return np.asarray(columns[:, spread > 1e-9] / spread[spread > 1e-9])
+
+
+def spanned(columns: Float[np.ndarray, "frames functions"], most: int) -> Float[np.ndarray, "frames directions"]:
+    """Orthonormal columns that span the given ones: the `most` important of them."""
     basis, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(basis[:, sizes > 1e-6 * sizes[0]])
+    return np.asarray(basis[:, sizes > 1e-6 * max(sizes.max(initial=0.0), 1.0)][:, :most])

@@ -15,7 +15,7 @@ from nerface.checkpoint import Checkpoint, TrainingState, checkpoint_path, prune
 from nerface.config import RunConfig, TrainingConfig
 from nerface.data.dataset import Dataset
 from nerface.errors import UserError
-from nerface.fields import Avatar
+from nerface.fields import Avatar, make_ready
 from nerface.fields.base import PixelBatch
 from nerface.precision import autocast
 from nerface.progress import SILENT, Progress
@@ -69,6 +69,7 @@ def train(
     settings = config.training
     if tensorboard:
         tensorboard_writer()  # before the run's folder is begun
+    make_ready(config.avatar, device)  # before the clock runs
     avatar, state, optimizer = begin(dataset, run, config, device, start, resume)
     log = RunLog(run / "log.jsonl", state.step, tensorboard)
     frames = FrameStore(dataset, device, masks=bool(settings.mask_penalty))
@@ -161,7 +162,7 @@ def likeness_loss(
 
 def learning_rate(settings: TrainingConfig, step: int) -> float:
     """The rate of step `step` (from 0): exponential decay (spec 4.3, step 7)."""
-    return settings.learning_rate * settings.decay_factor ** (step / settings.decay_steps)
+    return settings.learning_rate * settings.decay_factor ** (step / (settings.decay_steps or settings.steps))
 
 
 def _means(losses: list[torch.Tensor], settings: TrainingConfig, run: Path, step: int) -> dict[str, float]:

@@ -80,6 +80,16 @@ def test_create_stopped_while_it_trains(created, tmp_path):
     assert (folder / "showcase.mp4").exists()
 
 
+def test_create_goes_on_with_the_preset_it_was_begun_with(created, tmp_path):
+    """Also where the default would be another one: that of the device."""
+    folder, words = _copy(created, tmp_path, "showcase.mp4")
+    at = words.index("--preset")
+    answer = nerface(*words[:at], *words[at + 2 :], "--resume")
+    assert answer.status == 0, answer.err
+    assert "preset tiny (device cpu" in answer.err
+    assert (folder / "showcase.mp4").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_train_stopped(toy, tmp_path, number):
     words = ["train", toy / "person", "-o", tmp_path / "run", *ENDLESS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_rays_are_not_for_it(here):
     check_refused(answer, "rays=null")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="gsplat would be built here")
+def test_a_rasteriser_that_cannot_run_is_told_before_anything_is_made(here):
+    answer = nerface("train", "person", *SMALL, "--set", "avatar.rasteriser=gsplat", "-o", "new")
+    check_refused(answer, "the rasteriser gsplat needs a CUDA device", "choose the rasteriser torch", alone=False)
+    assert not Path("new").exists()
+
+
 def test_it_is_trained_drawn_and_measured_by_the_same_commands(here):
     answer = nerface("train", "person", *SMALL, "-o", "new")
     assert answer.status == 0, answer.err
@@ -76,8 +84,11 @@ def test_it_is_trained_drawn_and_measured_by_the_same_commands(here):
     assert stored.state.step == 4
     answer = nerface("train", "person", *SMALL, "-o", "new", "--resume")
     assert answer.status == 0, answer.err
-    answer = nerface("eval", "new", "person", "-o", "figures", "--no-video", "--device", "cpu")
+    words = ("--no-video", "--device", "cpu", "--precision", "bf16")
+    answer = nerface("eval", "new", "person", "-o", "figures", *words)
     assert answer.status == 0, answer.err
+    figures = json.loads(Path("figures/metrics.json").read_text())
+    assert figures["settings"]["precision"] == figures["timing"]["precision"] == "fp32"  # whatever was asked
     answer = nerface("render", "new", "--orbit", 10, 5, "--frames", 2, "-o", "orbit.mp4", "--device", "cpu")
     assert answer.status == 0, answer.err
     assert Path("orbit.mp4").stat().st_size > 0

@@ -9,9 +9,10 @@ import torch
 
 from nerface.cameras import all_pixels
 from nerface.errors import UserError
-from nerface.fields import Avatar
+from nerface.fields import Avatar, body_frame, gaussian_set
 from nerface.fields.base import PixelBatch
 from nerface.fields.splat import BACKDROP_DEPTH, SplatAvatar
+from nerface.rendering import splatting_projection
 from nerface.types import Camera, Condition
 from tests.fields.splat_toys import batch_of, toy_splat_avatar, toy_splat_config, turned
 
@@ -198,3 +199,15 @@ def test_seen_from_elsewhere_changes_the_colours_alone():
     assert torch.equal(one.colour, same.colour)
     assert torch.equal(one.opacity, other.opacity)
     assert (one.colour - other.colour).abs().max() > 1e-3
+
+
+def test_training_goes_on_after_pictures_in_inference_mode():
+    for kept in (gaussian_set._product_form, body_frame._constant, splatting_projection._view_constants):
+        kept.cache_clear()
+    avatar = toy_splat_avatar()
+    camera, condition = asked(avatar)
+    with torch.inference_mode():
+        avatar.render(camera, condition)
+    (found,) = avatar.render_batch(batch_of(avatar, FRAMES), torch.Generator())
+    found.colour.sum().backward()
+    assert avatar.gaussians.turns.grad.abs().max() > 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
@@ -63,6 +65,13 @@ def test_the_wanted_number_is_reached_and_never_passed():
         counts.append(len(made.parts))
     # A fifth of the way at steps 4, 8, .. 20, which is half of the run; then no more.
     assert counts == [10] * 7 + [13] * 4 + [16] * 4 + [19] * 4 + [22] * 21
+
+
+def test_the_wanted_number_is_reached_where_steps_do_not_come_out_even():
+    made = Set(replace(growing(), grow_every=3))
+    for step in range(STEPS):
+        made.step(step)
+    assert len(made.parts) == 22
 
 
 def test_no_gaussian_is_split_twice_at_once():

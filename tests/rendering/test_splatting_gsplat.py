@@ -203,7 +203,18 @@ def test_auto_takes_what_is_there_and_warns_once(fresh, monkeypatch):
         assert prepare("auto", torch.device("cuda")) == "torch"
     splatting._best_for.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(splatting, "load_kernels", lambda: None)
     assert splatting._best_for("cuda", torch.float32) == "gsplat"
     assert splatting._best_for("cuda", torch.float64) == "torch"
     with pytest.raises(ValueError, match="auto, torch, gsplat: fast"):
         prepare("fast", torch.device("cpu"))
+
+
+def test_auto_draws_with_torch_where_gsplat_cannot_be_built(fresh, monkeypatch):
+    def broken():
+        raise UserError("gsplat's CUDA code could not be built (no nvcc was found): install a CUDA toolkit")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(splatting, "load_kernels", broken)
+    with pytest.warns(UserWarning, match="many times slower than gsplat's: .*no nvcc was found"):
+        assert prepare("auto", torch.device("cuda")) == "torch"

@@ -8,12 +8,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from nerface.checkpoint import load_avatar
 from nerface.data import load_dataset
 from nerface.data.images import read_image, write_png
 from nerface.training.begin import FRAMES_TO_REFINE, decided, make_optimizer
-from nerface.training.corrections import SHIFT_SIGMA, TURN_SIGMA, FrameCorrections, drift_basis, frame_times
+from nerface.training.corrections import (
+    SHIFT_SIGMA,
+    TURN_SIGMA,
+    FrameCorrections,
+    drift_basis,
+    frame_times,
+    habit_columns,
+    spanned,
+)
 from nerface.training.frames import FrameStore
 from nerface.training.loop import train, training_step
 from tests.data.make import write_tiny_dataset
@@ -54,6 +63,26 @@ def test_drift_is_what_changes_slowly():
 def test_a_short_or_single_moment_has_a_basis():
     assert drift_basis(np.zeros(3), 8.0).shape == (3, 1)
     assert drift_basis(np.array([0.0]), 8.0).shape == (1, 1)
+
+
+def test_habits_of_the_tracker_are_spanned_but_not_what_single_frames_miss():
+    random = np.random.default_rng(0)
+    poses = np.repeat(np.eye(4)[None], 200, axis=0)
+    turns = Rotation.from_rotvec(0.1 * random.normal(size=(200, 3)))
+    poses[:, :3, :3] = turns.as_matrix()
+    poses[:, :3, 3] = turns.apply([0.0, 0.0, 0.5]) + 0.01 * random.normal(size=(200, 3))
+    expressions = random.normal(size=(200, 5)) * [1.0, 0.5, 0.2, 0.0, 0.1]
+    basis = spanned(habit_columns(poses, expressions), most=50)
+    assert np.allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-9)
+
+    def left(signal):
+        signal = signal - signal.mean()
+        return np.linalg.norm(signal - basis @ (basis.T @ signal)) / np.linalg.norm(signal)
+
+    assert left(turns.as_rotvec()[:, 1]) < 0.05  # an under-reported yaw
+    assert left(expressions[:, 0]) < 1e-6  # a pose that leans on the jaw
+    assert left(random.normal(size=200)) > 0.9
+    assert habit_columns(poses[:1], expressions[:1]).shape == (1, 0)
 
 
 def test_training_takes_the_common_part_out(tiny_dataset, tmp_path):

@@ -115,6 +115,16 @@ def test_a_run_begins_from_an_avatar_file(tiny_dataset, tmp_path):
     assert after[0] < 1.1 * before[-1]
 
 
+def test_training_on_from_an_avatar_file_knows_neighbours_again(tiny_dataset, tmp_path):
+    train(tiny_dataset, tmp_path / "first", growing_run())
+    whole = load_checkpoint(next(checkpoints(tmp_path / "first"))).avatar
+    start = load_checkpoint(tmp_path / "first" / "avatar.safetensors")
+    settings = replace(start.config.training, steps=STEPS + 1)
+    train(tiny_dataset, tmp_path / "second", replace(start.config, training=settings), start=start)
+    count = len(whole.gaussians)
+    assert (start.avatar.neighbours.near != torch.arange(count)[:, None]).all()
+
+
 def test_poses_are_corrected_in_runs_too(tiny_dataset, tmp_path):
     config = growing_run(corrections_start=0, frames=4, drift_period=1e9)
     config = replace(config, avatar=replace(config.avatar, refine_poses=True, refine_colours=True))

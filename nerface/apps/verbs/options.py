@@ -79,9 +79,10 @@ def drawing(verb: argparse.ArgumentParser, latents: str, default: str = "mean") 
     """How an avatar is drawn; `latents` tells which names of latent codes there are, `default` which is taken."""
     help_text = f"latent code: {latents} (default: {default})"
     verb.add_argument("--latent", default="mean", metavar="CODE", help=help_text)
-    help_text = "samples in flight (default: what suits the device); fewer need less memory"
-    verb.add_argument("--chunk", type=sample_count, metavar="N", help=help_text)
-    verb.add_argument(
-        "--precision", default="auto", choices=["auto", "fp32", "bf16"], help="auto (default): bf16 on CUDA, else fp32"
+    help_text = (
+        "samples in flight, of fields that take samples (default: what suits the device); fewer need less memory"
     )
+    verb.add_argument("--chunk", type=sample_count, metavar="N", help=help_text)
+    help_text = "auto (default): bf16 on CUDA, else fp32; Gaussians are drawn in fp32 always"
+    verb.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"], help=help_text)
     device(verb)
