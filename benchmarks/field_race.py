@@ -95,9 +95,9 @@ def race(run: str, given: argparse.Namespace) -> None:
     for poses in ("captured",) if given.no_refined else ("captured", "refined"):
         start = time.perf_counter()
         found = evaluate(avatar, dataset, folder / poses, EvaluationOptions(poses=poses, video=False))
-        figures[poses] = {
-            area: dataclasses.asdict(getattr(found.means, area)) for area in ("whole", "head")
-        } | {"seconds": time.perf_counter() - start}
+        figures[poses] = {area: dataclasses.asdict(getattr(found.means, area)) for area in ("whole", "head")} | {
+            "seconds": time.perf_counter() - start
+        }
         whole, head = found.means.whole, found.means.head
         print(
             f"{name} {poses}: whole {whole.psnr:.2f} dB, SSIM {whole.ssim:.4f}, L1 {whole.l1:.4f}; "

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from nerface.errors import UserError
 from nerface.rendering.splatting_gsplat import check_device, load_kernels, rasterise_gsplat
 from nerface.rendering.splatting_projection import Gaussians, Splatted
 from nerface.rendering.splatting_reference import rasterise_torch
@@ -38,8 +39,8 @@ def rasterise(
     be negative (mirrored pictures).
 
     `rasteriser`: "torch"; "gsplat" (CUDA and float32 alone); "auto" takes gsplat on CUDA where it is
-    installed and can be built, and otherwise torch, with one warning if that is on CUDA. Raises `UserError` where gsplat is asked for
-    and is not installed, has no CUDA device or cannot be built, and `ValueError` for another name.
+    installed and can be built, and otherwise torch, with one warning if that is on CUDA. Raises `UserError` where
+    gsplat is asked for and is not installed, has no CUDA device or cannot be built, and `ValueError` for another name.
     """
     if rasteriser == "auto":
         rasteriser = _best_for(gaussians.means.device.type, gaussians.means.dtype)
