@@ -23,7 +23,7 @@ from nerface.checkpoint import TrainingState, save_checkpoint
 from nerface.config import override, to_json
 from nerface.data import Dataset
 from nerface.evaluation import EvaluationOptions, evaluate
-from nerface.fields import Avatar
+from nerface.fields import Avatar, SplatAvatar
 from nerface.precision import autocast, pick_device
 from nerface.presets import preset
 from nerface.rendering.sequence import draw_view
@@ -142,7 +142,7 @@ def speed(avatar: Avatar, dataset: Dataset, device: torch.device) -> dict[str, f
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     views = [view(avatar, dataset, index, device) for index in range(len(dataset.splits["test"]))]
-    count = TIMED_FRAMES if avatar.whole_frames and device.type == "cuda" else 5
+    count = TIMED_FRAMES if isinstance(avatar, SplatAvatar) and device.type == "cuda" else 5
     with autocast(device, "auto"):
         for index in range(min(10, count)):
             avatar.render(*views[index % len(views)])

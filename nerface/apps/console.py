@@ -30,6 +30,7 @@ class Console:
     def __init__(self) -> None:
         self.task_began = -math.inf  # on the clock of time.monotonic
         self._screen: LiveBars | PlainLines = _screen()
+        self._waiting: list[str] = []
 
     def __enter__(self) -> Console:
         return self
@@ -40,6 +41,8 @@ class Console:
     def start(self, task: str, total: int) -> None:
         """Begin a task; the one before it is taken as finished."""
         self.task_began = time.monotonic()
+        while self._waiting:
+            self.say(self._waiting.pop(0))
         self._screen.start(task, total)
 
     def advance(self, steps: int = 1, note: str = "") -> None:
@@ -51,6 +54,10 @@ class Console:
         if self._screen.finished:
             self._screen.end()
         self._screen.say(line)
+
+    def say_at_work(self, line: str) -> None:
+        """`say` once the next task begins: nothing is said of work that is refused."""
+        self._waiting.append(line)
 
     def show(self, text: str) -> None:
         """A result, on standard output."""

@@ -77,6 +77,13 @@ def capture_line(report: CaptureReport) -> str:
     )
 
 
+def tell_if_slow(preset_name: str, device: torch.device, console: Console) -> None:
+    """A word about presets that were made for another device, before hours pass."""
+    better = {"paper": "tiny", "splat": "splat_tiny"}.get(preset_name)
+    if device.type == "cpu" and better is not None:
+        console.say_at_work(f"note: the preset {preset_name} takes hours to days without a GPU; {better} takes minutes")
+
+
 def create_job(options: argparse.Namespace, console: Console) -> int:
     """`nerface create`."""
     from nerface.creation import CreateOptions
@@ -84,7 +91,8 @@ def create_job(options: argparse.Namespace, console: Console) -> int:
     device = device_of(options)
     if options.preset is None:
         options.preset = _begun_with(options) or everyday_preset(device.type)
-        console.say(f"preset {options.preset} (device {device}; --preset says otherwise)")
+        console.say_at_work(f"preset {options.preset} (device {device}; --preset says otherwise)")
+    tell_if_slow(options.preset, device, console)
     chosen = CreateOptions(
         config=run_config(options),
         capture=capture_options(options, capture_size(options.preset)),

@@ -64,6 +64,15 @@ def test_switches_of_the_paper_s_field_alone(name, here):
     assert not Path("new").exists()
 
 
+def test_a_preset_made_for_a_gpu_is_told_on_a_cpu(here):
+    quick = ["--set", "training.steps=1", "--set", "avatar.start=50", "--set", "avatar.most=60", "--device", "cpu"]
+    answer = nerface("train", "person", "--preset", "splat", *quick, "-o", "new")
+    assert answer.status == 0, answer.err
+    assert "takes hours to days without a GPU; splat_tiny takes minutes" in answer.err
+    answer = nerface("train", "person", *SMALL, "--set", "training.steps=1", "-o", "other")
+    assert "without a GPU" not in answer.err
+
+
 def test_rays_are_not_for_it(here):
     answer = nerface("train", "person", *SMALL, "--set", "training.rays=64", "-o", "new")
     check_refused(answer, "rays=null")

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 def _plan(options: argparse.Namespace, device: torch.device, console: Console) -> Plan:
     """A preset on the dataset that was named, from the beginning or from a checkpoint of ours."""
-    from nerface.apps.jobs import run_config
+    from nerface.apps.jobs import run_config, tell_if_slow
     from nerface.checkpoint import find_training_checkpoint, load_checkpoint
     from nerface.interop.seed_checkpoint import is_ours
     from nerface.training.begin import load_for
@@ -118,7 +118,9 @@ def _plan(options: argparse.Namespace, device: torch.device, console: Console) -
     if not options.resume:
         refuse_existing(options.output)  # before minutes of decoding
     start = None if file is None else load_checkpoint(find_training_checkpoint(file), device)
-    return Plan(config, load_for(config, options.dataset, console), options.output, start)
+    dataset = load_for(config, options.dataset, console)
+    tell_if_slow(options.preset, device, console)
+    return Plan(config, dataset, options.output, start)
 
 
 def _seed_plan(options: argparse.Namespace, device: torch.device, console: Console) -> Plan:
