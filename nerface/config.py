@@ -56,9 +56,9 @@ class TrainingConfig:
     corrections of poses and gains of colour learn by about `pose_learning_rate` and `colour_learning_rate` a visit
     of their frame, in units of usual errors (`nerface.training.corrections`: a degree, 4 mm; 2 %); `pose_penalty`
     and `colour_penalty` weigh their squares in those units; what changes more slowly than in `drift_period` seconds
-    is taken out of pose corrections, so that they cannot move the frame of reference. A line is logged every
-    `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`. `precision` is "auto"
-    (bf16 on CUDA), "fp32" or "bf16".
+    or goes with pose and expression is taken out of pose corrections: they cannot move the frame of reference. A
+    line is logged every `log_every` steps, held-out PSNR every `validate_every`, a checkpoint every `save_every`.
+    `precision` is "auto" (bf16 on CUDA), "fp32" or "bf16".
     """
 
     steps: int = 400_000

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nerface.errors import UserError
 from nerface.fields.held_back import HeldBack
+from nerface.fields.pose_correction import corrected
 from nerface.types import Camera, Condition, Intrinsics, Rendering
 
 if TYPE_CHECKING:
@@ -162,6 +163,12 @@ class Avatar(nn.Module, ABC):
     def lasting_state(self) -> dict[str, Tensor]:
         """What an avatar file holds: `state_dict`, less what only training needs."""
         return self.state_dict()
+
+    def poses_of(self, batch: PixelBatch) -> Float[Tensor, "frames 4 4"]:
+        """The cameras of a batch's frames, corrected where the avatar has corrections."""
+        if self.pose_corrections is None:
+            return batch.camera_to_head
+        return corrected(batch.camera_to_head, self.pose_corrections[batch.frames])
 
     def recorded(self, colour: Float[Tensor, "pixels 3"], frames: Int[Tensor, " frames"]) -> Float[Tensor, "pixels 3"]:
         """Rendered colours as the camera recorded them in training `frames`, the same number of pixels of each."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from nerface.cameras import all_pixels, pixel_directions, to_head_space
 from nerface.fields.base import Avatar, AvatarConfig, PixelBatch, Subject
 from nerface.fields.paper_field import FieldConfig, PaperField
-from nerface.fields.pose_correction import corrected
 from nerface.rendering.compositing import density
 from nerface.rendering.normals import render_normals
 from nerface.rendering.volume import SamplingConfig, for_drawing, render_rays
@@ -119,10 +118,8 @@ class PaperAvatar(Avatar):
         """Coarse and fine rendering of the batch's pixels, with jittered depths and density noise."""
         assert batch.pixels is not None
         directions = pixel_directions(batch.intrinsics, batch.pixels[:, 0], batch.pixels[:, 1])
-        per_frame, poses, background = batch.pixels.shape[0] // batch.frames.shape[0], batch.camera_to_head, None
-        if self.pose_corrections is not None:
-            poses = corrected(poses, self.pose_corrections[batch.frames])
-        origins, directions = to_head_space(directions, poses.repeat_interleave(per_frame, dim=0))
+        per_frame, background = batch.pixels.shape[0] // batch.frames.shape[0], None
+        origins, directions = to_head_space(directions, self.poses_of(batch).repeat_interleave(per_frame, dim=0))
         if self.trained_background is not None:
             background = batch.of(self.trained_background)
         elif self.config.background == "plate":

@@ -17,7 +17,6 @@ from nerface.fields.expression_basis import ExpressionBasis
 from nerface.fields.gaussian_set import GaussianSet
 from nerface.fields.held_back import HeldBack, held_back
 from nerface.fields.neighbours import Neighbours
-from nerface.fields.pose_correction import corrected
 from nerface.fields.sight import sight_limits
 from nerface.fields.splat_config import SplatConfig
 from nerface.fields.splat_growth import Growth
@@ -95,9 +94,7 @@ class SplatAvatar(Avatar):
 
     def render_batch(self, batch: PixelBatch, generator: torch.Generator) -> list[Rendering]:
         """All pixels of the batch's frames."""
-        poses, background = batch.camera_to_head, batch.background if self.has_backdrop else None
-        if self.pose_corrections is not None:
-            poses = corrected(poses, self.pose_corrections[batch.frames])
+        poses, background = self.poses_of(batch), batch.background if self.has_backdrop else None
         if self.trained_background is not None:
             background = batch.of(self.trained_background)
         if self._alone:

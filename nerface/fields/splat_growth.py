@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from nerface.fields.body_frame import rotations
 from nerface.fields.gaussian_set import GaussianSet, by_row
 from nerface.fields.splat_config import SplatConfig
 
@@ -105,13 +106,4 @@ def rotation_columns(
     turns: Float[Tensor, "gaussians 4"], axis: Int[Tensor, " gaussians"]
 ) -> Float[Tensor, "gaussians 3"]:
     """Where each quaternion (w, x, y, z; any length) takes the unit vector of the chosen axis."""
-    w, x, y, z = nn.functional.normalize(turns, dim=-1).unbind(-1)
-    columns = torch.stack(
-        [
-            torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], dim=-1),
-            torch.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], dim=-1),
-            torch.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], dim=-1),
-        ],
-        dim=1,
-    )  # [N, axis, 3]
-    return columns[torch.arange(len(turns), device=turns.device), axis]
+    return rotations(turns)[torch.arange(len(turns), device=turns.device), :, axis]
